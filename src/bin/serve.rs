@@ -1,0 +1,2 @@
+//! `limbic-serve`.
+fn main() {}

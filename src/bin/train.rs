@@ -1,0 +1,2 @@
+//! `limbic-train`.
+fn main() {}

@@ -1,0 +1,11 @@
+//! One definition of every network, written against [`crate::nn::Ops`].
+//!
+//! A network here is names and shapes: no tensors, no files, no environment, no kernel. The same
+//! `forward` trains, serves and draws the ONNX graph.
+
+mod config;
+pub mod encoder;
+mod head;
+
+pub use config::{ConfigError, ModelConfig};
+pub use head::SequenceClassifier;

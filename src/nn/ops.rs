@@ -1,0 +1,92 @@
+//! The vocabulary. A network is a function over these operations and nothing else.
+//!
+//! Values are rows of numbers. A row belongs to a token (`[tokens, width]`, texts end to end) or
+//! to a text (`[texts, width]`); no operation shows a batch or a sequence axis. Every operation
+//! that is not attention or pooling works on each row alone.
+
+use super::params::{Embedding, Linear, Norm};
+
+/// An elementwise function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnaryOp {
+    /// `x * Phi(x)` with the exact error function (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+    Gelu,
+    /// Hyperbolic tangent.
+    Tanh,
+}
+
+/// Shape of a bidirectional multi-head attention (Vaswani et al. 2017, arXiv:1706.03762).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Attention {
+    /// Number of heads.
+    pub heads: usize,
+    /// Width of one head; scores are divided by its square root.
+    pub head_width: usize,
+    /// Probability that an attention weight is dropped in training.
+    pub dropout: f64,
+}
+
+/// The operations that every interpreter knows.
+pub trait Ops {
+    /// Rows of numbers, or a name for them.
+    type Value: Clone;
+    /// What the interpreter can fail with.
+    type Error;
+
+    /// The sum of three table entries a token: by its id, by its position within its text
+    /// (0, 1, ...), and the segment table's entry 0. `[tokens, width]`.
+    ///
+    /// # Errors
+    /// The interpreter's own: an id or position outside its table, a missing parameter.
+    fn embed(&mut self, words: &Embedding, positions: &Embedding, segments: &Embedding) -> Result<Self::Value, Self::Error>;
+
+    /// A dense layer on every row.
+    ///
+    /// # Errors
+    /// The interpreter's own.
+    fn linear(&mut self, layer: &Linear, x: &Self::Value) -> Result<Self::Value, Self::Error>;
+
+    /// Layer normalisation of every row of `x`, or of `x + residual`.
+    ///
+    /// # Errors
+    /// The interpreter's own.
+    fn layer_norm(&mut self, layer: &Norm, x: &Self::Value, residual: Option<&Self::Value>) -> Result<Self::Value, Self::Error>;
+
+    /// An elementwise function.
+    ///
+    /// # Errors
+    /// The interpreter's own.
+    fn unary(&mut self, op: UnaryOp, x: &Self::Value) -> Result<Self::Value, Self::Error>;
+
+    /// Drops each number with probability `p` and scales the rest by `1 / (1 - p)` in training;
+    /// nothing otherwise.
+    ///
+    /// # Errors
+    /// The interpreter's own.
+    fn dropout(&mut self, p: f64, x: &Self::Value) -> Result<Self::Value, Self::Error>;
+
+    /// Attention of `query` rows over the `key` and `value` rows of their own text. `query` may
+    /// have a row a token or a row a text; the result has the rows of `query`.
+    ///
+    /// # Errors
+    /// The interpreter's own.
+    fn attention(
+        &mut self,
+        shape: &Attention,
+        query: &Self::Value,
+        key: &Self::Value,
+        value: &Self::Value,
+    ) -> Result<Self::Value, Self::Error>;
+
+    /// Each text's first token: rows of tokens to rows of texts.
+    ///
+    /// # Errors
+    /// The interpreter's own.
+    fn first_token(&mut self, x: &Self::Value) -> Result<Self::Value, Self::Error>;
+
+    /// The mean over each text's tokens: rows of tokens to rows of texts.
+    ///
+    /// # Errors
+    /// The interpreter's own.
+    fn mean_tokens(&mut self, x: &Self::Value) -> Result<Self::Value, Self::Error>;
+}

@@ -1,0 +1,94 @@
+//! What a network says about its parameters: names, shapes, and how a fresh one begins. No values.
+
+/// How a parameter that no checkpoint provides begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// Normal with mean zero and this standard deviation.
+    Normal(f64),
+    /// All zeros.
+    Zeros,
+    /// All ones.
+    Ones,
+}
+
+/// One named parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParamSpec {
+    /// The checkpoint's own name for it, for example `bert.embeddings.word_embeddings.weight`.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// How it begins when it is new.
+    pub init: Init,
+}
+
+/// A dense layer `y = x W^T + b`; `weight` is `[outputs, inputs]`, `bias` is `[outputs]`.
+///
+/// Interpreters look the layer up by `name`: what is found there may carry an adapter or a
+/// quantised weight, of which the network knows nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Linear {
+    /// Path of the layer, without `.weight`.
+    pub name: String,
+    /// Width of the input.
+    pub inputs: usize,
+    /// Width of the output.
+    pub outputs: usize,
+    /// How a fresh weight begins; a fresh bias is zero.
+    pub init: Init,
+}
+
+/// A lookup table `[rows, width]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedding {
+    /// Path of the table, without `.weight`.
+    pub name: String,
+    /// Number of entries.
+    pub rows: usize,
+    /// Width of an entry.
+    pub width: usize,
+    /// How a fresh table begins.
+    pub init: Init,
+}
+
+/// Layer normalisation over the last axis, with scale `weight` and shift `bias` of `[width]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Norm {
+    /// Path of the layer, without `.weight`.
+    pub name: String,
+    /// Width normalised over.
+    pub width: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+impl Linear {
+    /// The layer's parameters.
+    #[must_use]
+    pub fn params(&self) -> Vec<ParamSpec> {
+        vec![
+            param(&self.name, "weight", vec![self.outputs, self.inputs], self.init),
+            param(&self.name, "bias", vec![self.outputs], Init::Zeros),
+        ]
+    }
+}
+
+impl Embedding {
+    /// The table as a parameter.
+    #[must_use]
+    pub fn params(&self) -> Vec<ParamSpec> {
+        vec![param(&self.name, "weight", vec![self.rows, self.width], self.init)]
+    }
+}
+
+impl Norm {
+    /// The layer's parameters.
+    #[must_use]
+    pub fn params(&self) -> Vec<ParamSpec> {
+        vec![param(&self.name, "weight", vec![self.width], Init::Ones), param(&self.name, "bias", vec![self.width], Init::Zeros)]
+    }
+}
+
+fn param(path: &str, leaf: &str, shape: Vec<usize>, init: Init) -> ParamSpec {
+    ParamSpec { name: format!("{path}.{leaf}"), shape, init }
+}

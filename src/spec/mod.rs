@@ -1,0 +1,85 @@
+//! The plain words that every room shares: what is predicted, how it is squashed, how a text
+//! becomes one row.
+//!
+//! This room refuses behaviour: no arithmetic, no IO. It imports the standard library, serde and
+//! thiserror, and is the only room whose types are written to disk as they are.
+
+mod labels;
+mod targets;
+
+pub use labels::{LabelSet, MAX_LABELS, SpecError};
+pub use targets::Targets;
+
+use serde::{Deserialize, Serialize};
+
+/// What one row of logits stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Any number of labels holds at once; every label is its own yes-or-no question.
+    MultiLabel,
+    /// Exactly one label holds.
+    MultiClass,
+}
+
+impl Task {
+    /// The activation that turns this task's logits into probabilities.
+    #[must_use]
+    pub const fn activation(self) -> Activation {
+        match self {
+            Self::MultiLabel => Activation::Sigmoid,
+            Self::MultiClass => Activation::Softmax,
+        }
+    }
+}
+
+/// How a row of logits becomes a row of probabilities. Stated by the bundle, never guessed from a
+/// shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// Each label on its own; the row need not sum to one.
+    Sigmoid,
+    /// Over the row; it sums to one.
+    Softmax,
+}
+
+/// How a text's token vectors become one vector for the classification head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// BERT's pooler: the first token, a dense layer, tanh.
+    ClsTanh,
+    /// The mean over the text's tokens, special tokens included.
+    Mean,
+}
+
+/// The network families this version can build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// BERT and everything of its shape, `MiniLM` among them.
+    Bert,
+}
+
+/// How a bundle stores its weights. Whatever is stored, engines compute in `f32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// IEEE single precision, as trained.
+    Fp32,
+    /// Matrices as signed bytes with one scale a row, widened to `f32` when the bundle is opened.
+    /// A storage format: activations stay `f32`, so a text's scores do not depend on its batch.
+    Int8Weights,
+}
+
+impl Precision {
+    /// The name used in manifests, metrics and answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Int8Weights => "int8_weights",
+        }
+    }
+}
