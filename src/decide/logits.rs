@@ -51,7 +51,7 @@ impl Logits {
     /// [`DecideError::Shape`] when the length is no multiple of `labels`, or `labels` is zero;
     /// [`DecideError::NotFinite`] for the first NaN or infinity.
     pub fn new(labels: usize, values: Vec<f32>) -> Result<Self, DecideError> {
-        if labels == 0 || values.len() % labels != 0 {
+        if labels == 0 || !values.len().is_multiple_of(labels) {
             return Err(DecideError::Shape { what: "logits a row", expected: labels, found: values.len() });
         }
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {

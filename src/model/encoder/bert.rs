@@ -66,7 +66,7 @@ impl BertConfig {
                 return Err(ConfigError::value(member, "between 1 and 16777216", size));
             }
         }
-        if self.hidden_size % self.num_attention_heads != 0 {
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(ConfigError::value("num_attention_heads", "a divisor of hidden_size", self.num_attention_heads));
         }
         if self.hidden_act != "gelu" {
