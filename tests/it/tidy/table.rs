@@ -1,0 +1,111 @@
+//! The house rules as data: who may import whom, which crate lives in which room, and which
+//! calls stay at the edge. ARCHITECTURE.md says why; this file is what is enforced.
+
+/// What one room may import from its own crate.
+pub struct Room {
+    pub name: &'static str,
+    /// Other rooms it may name. Its own name is always allowed.
+    pub imports: &'static [&'static str],
+    /// A computing room: no clock, no files, no randomness of its own.
+    pub pure: bool,
+}
+
+/// All rooms, lowest first. A room missing here fails the test that walks `src/`.
+pub const ROOMS: &[Room] = &[
+    Room { name: "spec", imports: &[], pure: true },
+    Room { name: "text", imports: &["spec"], pure: true },
+    Room { name: "decide", imports: &["spec"], pure: true },
+    Room { name: "metrics", imports: &["spec", "decide"], pure: true },
+    Room { name: "nn", imports: &["spec"], pure: true },
+    Room { name: "model", imports: &["spec", "nn"], pure: true },
+    Room { name: "bundle", imports: &["spec", "text", "decide"], pure: false },
+    Room { name: "backend", imports: &["spec", "text", "decide", "nn", "model", "bundle"], pure: false },
+    Room { name: "export", imports: &["spec", "text", "decide", "nn", "model", "bundle", "backend"], pure: false },
+    Room { name: "train", imports: &["spec", "text", "decide", "metrics", "nn", "model", "bundle", "backend", "export"], pure: false },
+    Room { name: "serve", imports: &["spec", "text", "decide", "bundle", "backend"], pure: false },
+    Room { name: "bin/train.rs", imports: &["spec", "bundle", "backend", "train"], pure: false },
+    Room { name: "bin/serve.rs", imports: &["serve"], pure: false },
+];
+
+/// Exceptions to the rooms' imports that hold for some of a room's files only: the room, the room
+/// it may name, and how the names of those files begin.
+pub const ONLY_IN: &[(&str, &str, &str)] = &[("export", "backend", "verify")];
+
+/// Where each dependency may be named. A dependency that is missing here fails a test, so every
+/// new one gets a home on the day it comes.
+pub const CRATES: &[(&str, &[&str])] = &[
+    ("actix_web", &["serve"]),
+    ("anyhow", &["bin/train.rs", "bin/serve.rs"]),
+    ("candle_core", &["nn"]),
+    ("clap", &["train", "serve", "bin/train.rs", "bin/serve.rs"]),
+    ("csv", &["train"]),
+    ("gemm", &["nn"]),
+    ("hf_hub", &["train"]),
+    ("html_escape", &["text"]),
+    ("indicatif", &["train"]),
+    ("mimalloc", &["bin/train.rs", "bin/serve.rs"]),
+    ("ort", &["backend"]),
+    ("prometheus", &["serve"]),
+    ("prost", &["export"]),
+    ("rand", &["decide", "metrics", "nn", "train"]),
+    ("rayon", &["nn", "train"]),
+    ("safetensors", &["nn", "bundle", "backend", "export", "train"]),
+    ("serde", &["spec", "text", "decide", "metrics", "model", "bundle", "export", "train", "serve"]),
+    ("serde_json", &["text", "model", "bundle", "export", "train", "serve"]),
+    ("sha2", &["bundle", "train"]),
+    ("thiserror", &["spec", "text", "decide", "metrics", "nn", "model", "bundle", "backend", "export", "train", "serve"]),
+    ("tokenizers", &["text"]),
+    ("tokio", &["serve", "bin/serve.rs"]),
+    ("toml", &["train"]),
+    ("tracing", &["backend", "train", "serve", "bin/train.rs", "bin/serve.rs"]),
+    ("tracing_subscriber", &["train", "serve", "bin/train.rs", "bin/serve.rs"]),
+    ("unicode_normalization", &["text"]),
+    ("ureq", &["train"]),
+    ("uuid", &["serve"]),
+];
+
+/// A call that is refused, where, and why.
+pub struct Ban {
+    /// Source text, found where it is not part of a longer word.
+    pub call: &'static str,
+    pub scope: Scope,
+    pub reason: &'static str,
+}
+
+/// Where a [`Ban`] holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everywhere in `src/` but the two binaries.
+    Library,
+    /// In the pure rooms.
+    Pure,
+    /// Everywhere, tests included.
+    Everywhere,
+}
+
+/// The refused calls. `clippy.toml` refuses some of them too, where an exception with a reason is
+/// thinkable; those here have none.
+pub const BANS: &[Ban] = &[
+    Ban { call: "std::env", scope: Scope::Library, reason: "the environment is an argument, read by the binaries" },
+    Ban { call: "env::var", scope: Scope::Library, reason: "the environment is an argument, read by the binaries" },
+    Ban { call: "println!", scope: Scope::Library, reason: "reports go to a writer that the caller passes" },
+    Ban { call: "eprintln!", scope: Scope::Library, reason: "reports go to a writer that the caller passes" },
+    Ban { call: "print!", scope: Scope::Library, reason: "reports go to a writer that the caller passes" },
+    Ban { call: "eprint!", scope: Scope::Library, reason: "reports go to a writer that the caller passes" },
+    Ban { call: "process::exit", scope: Scope::Library, reason: "only a binary ends the process" },
+    Ban { call: "rand::rng", scope: Scope::Library, reason: "a seed is an argument" },
+    Ban { call: "from_os_rng", scope: Scope::Library, reason: "a seed is an argument" },
+    Ban { call: "Instant::now", scope: Scope::Pure, reason: "time is an argument" },
+    Ban { call: "SystemTime", scope: Scope::Pure, reason: "time is an argument" },
+    Ban { call: "std::fs", scope: Scope::Pure, reason: "a computing room takes bytes, not paths" },
+    Ban { call: "File::open", scope: Scope::Pure, reason: "a computing room takes bytes, not paths" },
+    Ban { call: "std::net", scope: Scope::Pure, reason: "a computing room has no network" },
+    Ban { call: "#[ignore", scope: Scope::Everywhere, reason: "an ignored test is a test nobody runs" },
+];
+
+/// Most lines of a source file, tests included.
+pub const FILE_LINES: usize = 500;
+/// Most lines of a binary.
+pub const BIN_LINES: usize = 120;
+/// Most lines of ARCHITECTURE.md.
+pub const MAP_LINES: usize = 250;
