@@ -1,37 +1,30 @@
 //! The tokenizer behind one type: normalise, tokenise, cut.
+//!
+//! The tokenizer's own cutting and padding are switched off. The template (`[CLS] text [SEP]`) is
+//! learned once, when the tokenizer is opened, by looking at what it puts around a probe; after that
+//! a text is its own tokens, cut to what fits, between the template's. A text is only text: the
+//! characters `[SEP]` typed by somebody are four ordinary pieces, never the control token.
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use thiserror::Error;
+use rayon::prelude::*;
+use serde_json::Value;
 use tokenizers::Tokenizer;
 
-use super::Normalization;
+use super::files::bert_tokenizer_json;
+use super::{Normalization, TextError};
 
-/// What can go wrong between a text and its ids.
-#[derive(Debug, Error)]
-pub enum TextError {
-    /// The tokenizer file could not be read.
-    #[error("tokenizer: {reason}")]
-    Tokenizer {
-        /// What the tokenizer library said.
-        reason: String,
-    },
-    /// The longest text allowed cannot hold the special tokens and one token of text.
-    #[error("expected a maximum length of at least {least} tokens, found {found}")]
-    MaxLength {
-        /// Special tokens plus one.
-        least: usize,
-        /// As configured.
-        found: usize,
-    },
-    /// A batch without a text.
-    #[error("expected at least one text in a batch, found none")]
-    EmptyBatch,
-    /// More tokens than a batch can count.
-    #[error("a batch holds at most {} tokens", u32::MAX)]
-    BatchTooLarge,
-}
+/// Characters tokenised for each token allowed, about three times what the wordiest text needs:
+/// the rest could not fit, and tokenising it would let one text cost seconds.
+const CHARACTERS_PER_TOKEN: usize = 16;
+/// Characters normalised for each token allowed: masking shortens.
+const RAW_CHARACTERS_PER_TOKEN: usize = 64;
+/// Texts a thread takes at a time, so that short lists stay on the caller's thread.
+const TEXTS_PER_TASK: usize = 64;
+/// Texts that show the template, the first that the vocabulary can write.
+const PROBES: [&str; 4] = ["a", ".", "0", "the"];
 
 /// One text as token ids, special tokens included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,13 +34,24 @@ pub struct Encoding {
 }
 
 impl Encoding {
+    /// Takes the ids of one text and whether some were cut off.
+    ///
+    /// # Errors
+    /// [`TextError::EmptyEncoding`] without an id.
+    pub fn new(ids: Vec<u32>, truncated: bool) -> Result<Self, TextError> {
+        if ids.is_empty() {
+            return Err(TextError::EmptyEncoding);
+        }
+        Ok(Self { ids, truncated })
+    }
+
     /// The ids, at least one.
     #[must_use]
     pub fn ids(&self) -> &[u32] {
         &self.ids
     }
 
-    /// Whether tokens of the text were cut off to fit the maximum length.
+    /// Whether part of the text was cut off to fit the maximum length.
     #[must_use]
     pub fn truncated(&self) -> bool {
         self.truncated
@@ -55,9 +59,153 @@ impl Encoding {
 }
 
 /// Text to [`Encoding`], the same way in training and in serving. Cheap to clone, safe to share.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct TextEncoder {
     tokenizer: Arc<Tokenizer>,
+    template: Template,
     normalization: Normalization,
     max_length: usize,
+}
+
+/// The special tokens around a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Template {
+    before: Vec<u32>,
+    after: Vec<u32>,
+}
+
+impl TextEncoder {
+    /// Opens the bytes of a Hugging Face `tokenizer.json`. `max_length` counts tokens, special ones
+    /// included.
+    ///
+    /// # Errors
+    /// [`TextError::Tokenizer`] when the bytes are no tokenizer, or one that cannot encode a text;
+    /// [`TextError::MaxLength`] when not even one token would fit beside the special ones.
+    pub fn from_json(tokenizer_json: &[u8], normalization: Normalization, max_length: usize) -> Result<Self, TextError> {
+        check_templates(tokenizer_json)?;
+        // The library indexes and unwraps on its way through a definition it did not write itself;
+        // a hostile file must still be an error.
+        let opened = catch_unwind(AssertUnwindSafe(|| open(tokenizer_json)));
+        let (tokenizer, template) = opened.map_err(|_| unusable("the tokenizer library panicked on it"))??;
+        let least = template.before.len() + template.after.len() + 1;
+        if max_length < least {
+            return Err(TextError::MaxLength { least, found: max_length });
+        }
+        Ok(Self { tokenizer: Arc::new(tokenizer), template, normalization, max_length })
+    }
+
+    /// Opens the text of a BERT `vocab.txt` as an uncased `WordPiece` tokenizer.
+    ///
+    /// # Errors
+    /// As [`bert_tokenizer_json`] and [`TextEncoder::from_json`].
+    pub fn from_vocab(vocab_txt: &str, normalization: Normalization, max_length: usize) -> Result<Self, TextError> {
+        Self::from_json(&bert_tokenizer_json(vocab_txt)?, normalization, max_length)
+    }
+
+    /// One text: normalised, cut to a bounded number of characters, tokenised, and cut so that the
+    /// template's special tokens stay and the whole has at most [`max_length`](Self::max_length)
+    /// tokens. An empty text is the special tokens alone.
+    ///
+    /// # Errors
+    /// [`TextError::Encode`] when the tokenizer fails, [`TextError::EmptyEncoding`] when there are
+    /// neither tokens nor special tokens.
+    pub fn encode(&self, text: &str) -> Result<Encoding, TextError> {
+        let (raw, raw_cut) = cap(text.trim(), self.max_length.saturating_mul(RAW_CHARACTERS_PER_TOKEN));
+        let normal: Cow<'_, str> = self.normalization.apply(raw);
+        let (short, cut) = cap(normal.trim_end(), self.max_length.saturating_mul(CHARACTERS_PER_TOKEN));
+        let wrong = |reason: tokenizers::Error| TextError::Encode { characters: short.chars().count(), reason: reason.to_string() };
+        let body = self.tokenizer.encode_fast(short, false).map_err(wrong)?;
+        let room = self.max_length - self.template.before.len() - self.template.after.len();
+        let body = body.get_ids();
+        let kept = &body[..body.len().min(room)];
+        Encoding::new([&self.template.before, kept, &self.template.after].concat(), raw_cut || cut || body.len() > room)
+    }
+
+    /// Every text in order, on the current rayon pool when there are many.
+    ///
+    /// # Errors
+    /// As [`TextEncoder::encode`], for one of the texts that failed.
+    pub fn encode_all<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<Vec<Encoding>, TextError> {
+        texts.par_iter().with_min_len(TEXTS_PER_TASK).map(|text| self.encode(text.as_ref())).collect()
+    }
+
+    /// The most tokens of one text, special tokens included.
+    #[must_use]
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// What is done to a text first.
+    #[must_use]
+    pub fn normalization(&self) -> Normalization {
+        self.normalization
+    }
+
+    /// One more than the largest id that an encoding can hold: the network's word table must have
+    /// at least as many rows.
+    #[must_use]
+    pub fn vocabulary(&self) -> usize {
+        let pieces = self.tokenizer.get_vocab(true).into_values();
+        let special = self.template.before.iter().chain(&self.template.after).copied();
+        pieces.chain(special).max().map_or(0, |id| id as usize + 1)
+    }
+}
+
+/// At most `most` characters from the start, and whether that left anything out.
+fn cap(text: &str, most: usize) -> (&str, bool) {
+    // A character takes a byte or more, so most texts need no counting.
+    if text.len() <= most {
+        return (text, false);
+    }
+    match text.char_indices().nth(most) {
+        Some((end, _)) => (&text[..end], true),
+        None => (text, false),
+    }
+}
+
+fn unusable(reason: impl ToString) -> TextError {
+    TextError::Tokenizer { reason: reason.to_string() }
+}
+
+fn open(json: &[u8]) -> Result<(Tokenizer, Template), TextError> {
+    let mut tokenizer = Tokenizer::from_bytes(json).map_err(unusable)?;
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).map_err(unusable)?;
+    tokenizer.set_encode_special_tokens(true);
+    // Too long for WordPiece to take apart: shows a missing unknown token now, not in a request.
+    tokenizer.encode_fast("a".repeat(1000), true).map_err(unusable)?;
+    let template = probe(&tokenizer)?;
+    Ok((tokenizer, template))
+}
+
+/// Finds what the tokenizer puts around a text.
+fn probe(tokenizer: &Tokenizer) -> Result<Template, TextError> {
+    for text in PROBES {
+        let body = tokenizer.encode_fast(text, false).map_err(unusable)?;
+        let whole = tokenizer.encode_fast(text, true).map_err(unusable)?;
+        let (body, whole) = (body.get_ids(), whole.get_ids());
+        if body.is_empty() {
+            continue;
+        }
+        let start = whole.windows(body.len()).position(|window| window == body);
+        let start = start.ok_or_else(|| unusable("its template leaves out the text"))?;
+        return Ok(Template { before: whole[..start].to_vec(), after: whole[start + body.len()..].to_vec() });
+    }
+    Err(unusable(format!("it knows no token for any of {PROBES:?}")))
+}
+
+/// Refuses a template that names a special token it does not define: the library would index past it.
+fn check_templates(json: &[u8]) -> Result<(), TextError> {
+    let file: Value = serde_json::from_slice(json).map_err(unusable)?;
+    let processor = &file["post_processor"];
+    let nested = processor["processors"].as_array().into_iter().flatten();
+    for processor in nested.chain([processor]) {
+        let pieces = ["single", "pair"].into_iter().filter_map(|name| processor[name].as_array()).flatten();
+        for name in pieces.filter_map(|piece| piece["SpecialToken"]["id"].as_str()) {
+            if processor["special_tokens"].get(name).is_none() {
+                return Err(unusable(format!("its template names {name:?}, which its special tokens do not define")));
+            }
+        }
+    }
+    Ok(())
 }

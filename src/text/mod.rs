@@ -7,8 +7,12 @@
 
 mod batch;
 mod encoder;
+mod error;
+mod files;
 mod normalize;
 
 pub use batch::Batch;
-pub use encoder::{Encoding, TextEncoder, TextError};
+pub use encoder::{Encoding, TextEncoder};
+pub use error::TextError;
+pub use files::{bert_tokenizer_json, read_tokenizer_json};
 pub use normalize::Normalization;

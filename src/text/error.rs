@@ -1,0 +1,49 @@
+//! What this room answers when it cannot.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// What can go wrong between a text and a batch of ids.
+#[derive(Debug, Error)]
+pub enum TextError {
+    /// A folder without a tokenizer this room can use, or a file that cannot be read.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was expected, or what the system said.
+        reason: String,
+    },
+    /// The tokenizer's definition cannot be used.
+    #[error("tokenizer: {reason}")]
+    Tokenizer {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The tokenizer failed on one text.
+    #[error("a text of {characters} characters could not be tokenised: {reason}")]
+    Encode {
+        /// Characters in the text, after normalisation and the cut. The text itself is not told.
+        characters: usize,
+        /// What the tokenizer library said.
+        reason: String,
+    },
+    /// The longest text allowed cannot hold the special tokens and one token of text.
+    #[error("expected a maximum length of at least {least} tokens, found {found}")]
+    MaxLength {
+        /// Special tokens plus one.
+        least: usize,
+        /// As configured.
+        found: usize,
+    },
+    /// A text without a token.
+    #[error("expected at least one token in a text, found none")]
+    EmptyEncoding,
+    /// A batch without a text.
+    #[error("expected at least one text in a batch, found none")]
+    EmptyBatch,
+    /// More tokens than a batch can count.
+    #[error("a batch holds at most {} tokens", u32::MAX)]
+    BatchTooLarge,
+}
