@@ -1,0 +1,48 @@
+# The commands of the house. `just` alone lists them; scripts/ holds what must work without just.
+
+_list:
+    @just --list --unsorted
+
+# Everything CI runs.
+check:
+    scripts/test
+
+# Format, then the tests.
+test:
+    scripts/test --quick
+
+# Serve the default bundle on 127.0.0.1:8080; arguments go to limbic-serve.
+serve *args:
+    scripts/serve {{ args }}
+
+# Bring what training and the tests need.
+setup:
+    scripts/setup --base
+
+# Format the code.
+fmt:
+    cargo fmt
+
+# Fit a recipe, release build: just fit models/tweet-emotion-minilm/recipe.toml --set run.seed=2
+fit recipe *args:
+    scripts/setup --base
+    cargo run --release --locked --bin limbic-train -- fit {{ recipe }} {{ args }}
+
+# Print a bundle's card.
+inspect bundle="models/tweet-emotion-minilm/bundle":
+    cargo run --release --locked --bin limbic-train -- inspect {{ bundle }}
+
+# Make every fixture again from its script; a clean `git diff` afterwards is the proof.
+fixtures:
+    scripts/ref_env
+    for script in scripts/fixtures/*.py; do echo "== $script"; .cache/ref/bin/python "$script"; done
+
+# Training speed beside PyTorch in one run, alternating: step time, tokens/s, peak memory.
+bench-train *args:
+    scripts/ref_env
+    scripts/setup --base
+    scripts/bench/train {{ args }}
+
+# Vulnerabilities known today (needs a network and cargo-deny).
+advisories:
+    cargo deny check advisories
