@@ -1,41 +1,6 @@
 //! A matrix of raw scores, one row a text.
 
-use thiserror::Error;
-
-/// What can go wrong between logits and labels.
-#[derive(Debug, Error, PartialEq)]
-pub enum DecideError {
-    /// A value that no probability can be made of.
-    #[error("logit of row {row}, label {label} is {value}: expected a finite number")]
-    NotFinite {
-        /// Row in the batch.
-        row: usize,
-        /// Label position.
-        label: usize,
-        /// The value found.
-        value: f32,
-    },
-    /// A matrix or vector of the wrong size.
-    #[error("expected {expected} {what}, found {found}")]
-    Shape {
-        /// What was counted.
-        what: &'static str,
-        /// How many there should be.
-        expected: usize,
-        /// How many there are.
-        found: usize,
-    },
-    /// A parameter outside its range.
-    #[error("{what} is {value}: expected {expected}")]
-    Parameter {
-        /// Which parameter.
-        what: &'static str,
-        /// The value found.
-        value: f64,
-        /// The range it must lie in.
-        expected: &'static str,
-    },
-}
+use super::DecideError;
 
 /// Raw scores of a batch, `rows x labels`, row-major. Every value is finite.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,5 +51,19 @@ impl Logits {
     #[must_use]
     pub fn values(&self) -> &[f32] {
         &self.values
+    }
+
+    /// One label's values over all rows.
+    pub fn column(&self, label: usize) -> impl Iterator<Item = f32> + '_ {
+        self.values.iter().skip(label).step_by(self.labels).copied()
+    }
+
+    /// The given rows, in the order given.
+    ///
+    /// # Panics
+    /// When an index is out of range.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        Self { labels: self.labels, values: rows.iter().flat_map(|&row| self.row(row).iter().copied()).collect() }
     }
 }

@@ -2,9 +2,21 @@
 //!
 //! Only logits leave a backend; probabilities exist only after this room. A [`Decider`] holds a
 //! bundle's activation, calibrators and thresholds and turns one row of logits into a
-//! [`Prediction`]. [`Calibrator`]s and [`Thresholds`] are fitted here too, on out-of-fold logits
+//! [`Prediction`]. [`Calibrator`]s and [`Thresholds`] are fitted in [`fit`], on out-of-fold logits
 //! that the trainer brings.
 
+mod calibrator;
+mod decider;
+mod error;
+pub mod fit;
 mod logits;
+mod probabilities;
+mod thresholds;
 
-pub use logits::{DecideError, Logits};
+pub use calibrator::Calibrator;
+pub use decider::{Decider, Prediction};
+pub use error::DecideError;
+pub use fit::{CalibratorKind, ThresholdPolicy};
+pub use logits::Logits;
+pub use probabilities::Probabilities;
+pub use thresholds::Thresholds;
