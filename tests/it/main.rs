@@ -10,3 +10,6 @@
 
 mod support;
 mod tidy;
+mod train_data;
+mod train_plan;
+mod train_recipe;

@@ -1,0 +1,159 @@
+//! A recipe as typed: every key optional, no key unknown. The twin of [`Recipe`](super::Recipe) on
+//! disk, both as read and as echoed.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{DecayScope, Restore, Selection};
+use crate::decide::CalibratorKind;
+use crate::spec::{Pooling, Precision};
+use crate::text::Normalization;
+use crate::train::data::DataFormat;
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(super) struct $name { $(#[serde(skip_serializing_if = "Option::is_none")] pub(super) $key: Option<$type>,)* }
+
+        impl $name {
+            pub(super) const KEYS: &[&str] = &[$(stringify!($key)),*];
+        }
+    };
+}
+
+section!(
+    /// What is fine-tuned.
+    ModelFile { base: String, name: String, licence: String, pooling: Pooling, max_length: usize, }
+);
+section!(
+    /// What it is fine-tuned on.
+    DataFile {
+        description: String,
+        format: DataFormat,
+        train: PathBuf,
+        dev: PathBuf,
+        labels: Vec<String>,
+        normalization: Normalization,
+        rows: usize,
+    }
+);
+section!(
+    /// Cross-validation.
+    FoldsFile { k: usize, seed: u64, }
+);
+section!(
+    /// The weights of the loss.
+    LossFile { weighting: WeightingName, cap: f64, power: f64, }
+);
+section!(
+    /// `AdamW` and clipping.
+    OptimizerFile { lr: f64, weight_decay: f64, decay: DecayScope, betas: [f64; 2], eps: f64, clip: f64, }
+);
+section!(
+    /// The learning rate over the run.
+    ScheduleFile { kind: ScheduleName, warmup: Count, factor: f64, patience: usize, }
+);
+section!(
+    /// The loop.
+    TrainFile {
+        epochs: usize,
+        batch: usize,
+        accumulation: usize,
+        length_window: usize,
+        eval_every: u64,
+        checkpoint_every: u64,
+        select: Selection,
+        restore: Restore,
+        seed: u64,
+        shards: usize,
+        ema: f64,
+    }
+);
+section!(
+    /// When to stop before the last epoch.
+    EarlyStoppingFile { patience: usize, min_delta: f64, }
+);
+section!(
+    /// How logits become probabilities.
+    CalibrationFile { kind: CalibratorKind, }
+);
+section!(
+    /// How probabilities become labels.
+    ThresholdsFile { policy: PolicyName, value: f64, shrink: f64, }
+);
+section!(
+    /// What is shipped.
+    BundleFile { name: String, version: String, out: PathBuf, precision: Precision, }
+);
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RecipeFile {
+    pub(super) model: ModelFile,
+    pub(super) data: DataFile,
+    pub(super) folds: FoldsFile,
+    pub(super) loss: LossFile,
+    pub(super) optimizer: OptimizerFile,
+    pub(super) schedule: ScheduleFile,
+    pub(super) train: TrainFile,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) early_stopping: Option<EarlyStoppingFile>,
+    pub(super) calibration: CalibrationFile,
+    pub(super) thresholds: ThresholdsFile,
+    pub(super) bundle: BundleFile,
+}
+
+/// Every section and its keys, for errors that suggest.
+pub(super) const SECTIONS: &[(&str, &[&str])] = &[
+    ("model", ModelFile::KEYS),
+    ("data", DataFile::KEYS),
+    ("folds", FoldsFile::KEYS),
+    ("loss", LossFile::KEYS),
+    ("optimizer", OptimizerFile::KEYS),
+    ("schedule", ScheduleFile::KEYS),
+    ("train", TrainFile::KEYS),
+    ("early_stopping", EarlyStoppingFile::KEYS),
+    ("calibration", CalibrationFile::KEYS),
+    ("thresholds", ThresholdsFile::KEYS),
+    ("bundle", BundleFile::KEYS),
+];
+
+/// `loss.weighting`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WeightingName {
+    None,
+    ClassWeight,
+    PosWeight,
+}
+
+/// `schedule.kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ScheduleName {
+    Constant,
+    Linear,
+    Cosine,
+    Plateau,
+}
+
+/// `thresholds.policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum PolicyName {
+    Fixed,
+    GlobalF1,
+    PerLabelF1,
+}
+
+/// A whole number of steps, or a share of them all.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Count {
+    Steps(u64),
+    Ratio(f64),
+}

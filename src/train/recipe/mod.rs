@@ -1,0 +1,308 @@
+//! A recipe is a whole run: one TOML file, read as typed, resolved once, below which nothing is
+//! unsaid.
+//!
+//! Every key stands in [`Recipe`]; the file may leave out those with a default. An unknown key is
+//! an error that names the nearest known one. Input paths that are relative are looked for from the
+//! current folder first, then from the recipe's own; `bundle.out` is relative to the current folder.
+//! The resolved recipe is echoed into the run folder, can be read back, and is hashed.
+
+mod file;
+mod overrides;
+mod resolve;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::data::DataFormat;
+use super::schedule::{ScheduleKind, Warmup};
+use super::weights::Weighting;
+use crate::decide::{CalibratorKind, ThresholdPolicy};
+use crate::spec::{LabelSet, Pooling, Precision};
+use crate::text::Normalization;
+use file::RecipeFile;
+
+/// Why a recipe was refused.
+#[derive(Debug, Error)]
+pub enum RecipeError {
+    /// The file could not be read.
+    #[error("{}: expected a readable recipe: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML, or a value of the wrong type.
+    #[error("{}: {reason}", path.display())]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said, with line and column where it knows them.
+        reason: String,
+    },
+    /// An override that is no `section.key=value`.
+    #[error("--set {text}: expected section.key=value")]
+    Override {
+        /// As typed.
+        text: String,
+    },
+    /// A key that no recipe has.
+    #[error("unknown recipe key {key}; did you mean {nearest}?")]
+    UnknownKey {
+        /// As typed.
+        key: String,
+        /// The nearest key there is.
+        nearest: String,
+    },
+    /// A section that holds a plain value.
+    #[error("{key}: expected a section of keys, found a value")]
+    Section {
+        /// The section's name.
+        key: String,
+    },
+    /// A key without a default that was left out.
+    #[error("{key} is missing: {expected}")]
+    Missing {
+        /// The key.
+        key: &'static str,
+        /// What it says.
+        expected: &'static str,
+    },
+    /// A value outside its range.
+    #[error("{key} is {found}: expected {expected}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+}
+
+/// A whole run, resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recipe {
+    /// What is fine-tuned.
+    pub model: ModelRecipe,
+    /// What it is fine-tuned on.
+    pub data: DataRecipe,
+    /// Folds of the cross-validation, at least two.
+    pub folds: usize,
+    /// Seed of the split.
+    pub folds_seed: u64,
+    /// Weights of the loss.
+    pub loss: Weighting,
+    /// `AdamW`.
+    pub optimizer: OptimizerRecipe,
+    /// The learning rate after warm-up.
+    pub schedule: ScheduleKind,
+    /// Length of the warm-up.
+    pub warmup: Warmup,
+    /// The loop.
+    pub train: TrainRecipe,
+    /// Kind of the calibrators.
+    pub calibration: CalibratorKind,
+    /// How thresholds are chosen.
+    pub thresholds: ThresholdPolicy,
+    /// What is shipped.
+    pub bundle: BundleRecipe,
+}
+
+/// `[model]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelRecipe {
+    /// `base`: a Hugging Face folder's path, or `hf://owner/name@revision`.
+    pub base: String,
+    /// `name` of the checkpoint; the last part of `base` by default.
+    pub name: String,
+    /// `licence` of the checkpoint, an SPDX expression; `unknown` by default.
+    pub licence: String,
+    /// `pooling`: mean by default.
+    pub pooling: Pooling,
+    /// `max_length`: tokens, special ones included; 128 by default.
+    pub max_length: usize,
+}
+
+/// `[data]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataRecipe {
+    /// `description` for the bundle's card; the training file's name by default.
+    pub description: String,
+    /// `format` of both files.
+    pub format: DataFormat,
+    /// `train`: cross-validated, then refitted on whole.
+    pub train: PathBuf,
+    /// `dev`: evaluated and never tuned on; none when left out.
+    pub dev: Option<PathBuf>,
+    /// `labels` in the order they have everywhere.
+    pub labels: LabelSet,
+    /// `normalization`: none by default.
+    pub normalization: Normalization,
+    /// `rows`: only the first so many rows of the training file, for trials; all when left out.
+    pub rows: Option<usize>,
+}
+
+/// `[optimizer]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OptimizerRecipe {
+    /// `lr`: the peak learning rate.
+    pub lr: f64,
+    /// `weight_decay`: decoupled; 0.01 by default.
+    pub weight_decay: f64,
+    /// `decay`: what it applies to.
+    pub decay: DecayScope,
+    /// `betas`: 0.9 and 0.999 by default.
+    pub betas: [f64; 2],
+    /// `eps`: 1e-8 by default.
+    pub eps: f64,
+    /// `clip`: global norm of the gradient; 1.0 by default, `inf` for none.
+    pub clip: f64,
+}
+
+/// What weight decay applies to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecayScope {
+    /// Matrices alone: no bias, no layer norm.
+    Matrices,
+    /// Every parameter.
+    All,
+}
+
+/// `[train]` and `[early_stopping]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainRecipe {
+    /// `epochs`: passes over the rows.
+    pub epochs: usize,
+    /// `batch`: texts a forward pass.
+    pub batch: usize,
+    /// `accumulation`: forward passes an optimiser step; 1 by default.
+    pub accumulation: usize,
+    /// `length_window`: batches among which rows are grouped by length; 1 for not at all, 8 by default.
+    pub length_window: usize,
+    /// `eval_every`: steps between evaluations on the held-out rows; 0, the default, for the end of each epoch.
+    pub eval_every: u64,
+    /// `checkpoint_every`: steps between checkpoints; 100 by default.
+    pub checkpoint_every: u64,
+    /// `select`: the score that early stopping, `restore = "best"` and the plateau look at.
+    pub select: Selection,
+    /// `restore`: which weights a fold ends with; the last by default.
+    pub restore: Restore,
+    /// `[early_stopping]`: off when left out.
+    pub early_stopping: Option<EarlyStopping>,
+    /// `seed` of fresh weights, order and dropout.
+    pub seed: u64,
+    /// `shards`: threads a batch is shared out to; results are equal for equal shards. 2 by default.
+    pub shards: usize,
+    /// `ema`: decay of an average of the weights over steps, which is then what is evaluated and
+    /// shipped; none when left out.
+    pub ema: Option<f64>,
+}
+
+/// The score that selection looks at, on the fold's held-out rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// Macro-F1 at 0.5, higher is better.
+    MacroF1,
+    /// The weighted loss, lower is better.
+    Loss,
+}
+
+/// Which weights a fit ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restore {
+    /// Those of the best evaluation. The fold's out-of-fold logits then come from weights that were
+    /// chosen on the same rows, which flatters them a little; the report says so.
+    Best,
+    /// Those of the last step.
+    Last,
+}
+
+/// When to stop before the last epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EarlyStopping {
+    /// Evaluations without improvement that are borne.
+    pub patience: usize,
+    /// A gain up to this is no improvement.
+    pub min_delta: f64,
+}
+
+/// `[bundle]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BundleRecipe {
+    /// `name` of the model.
+    pub name: String,
+    /// `version` of the model.
+    pub version: String,
+    /// `out`: the folder that the bundle becomes; replaced when a bundle stands there.
+    pub out: PathBuf,
+    /// `precision` of the stored weights.
+    pub precision: Precision,
+}
+
+impl Recipe {
+    /// Reads the file, applies `section.key=value` overrides in order, and resolves.
+    ///
+    /// # Errors
+    /// [`RecipeError`] at the first thing that is wrong.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
+        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        Self::parse(path, &text, overrides)
+    }
+
+    /// The same from the file's text; `path` is for errors.
+    ///
+    /// # Errors
+    /// [`RecipeError`] at the first thing that is wrong.
+    pub fn parse(path: &Path, text: &str, overrides: &[String]) -> Result<Self, RecipeError> {
+        let malformed = |reason: String| RecipeError::Toml { path: path.to_owned(), reason };
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        for text in overrides {
+            overrides::apply(&mut table, text)?;
+        }
+        overrides::check_keys(&table)?;
+        let file: RecipeFile = RecipeFile::deserialize(table).map_err(|error| malformed(error.to_string()))?;
+        resolve::recipe(file)
+    }
+
+    /// The resolved recipe as TOML that reads back to the same recipe.
+    #[must_use]
+    pub fn echo(&self) -> String {
+        toml::to_string(&resolve::file(self)).expect("a recipe is plain values; anything else, this is a bug")
+    }
+
+    /// `sha256:` of the echo.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        digest(&self.echo())
+    }
+
+    /// `sha256:` of what decides the folds' logits: the recipe without calibration, thresholds and
+    /// the bundle's name, version and place. Finished folds can be used again while it stays.
+    #[must_use]
+    pub fn fitting_hash(&self) -> String {
+        let mut fitting = self.clone();
+        fitting.calibration = CalibratorKind::Identity;
+        fitting.thresholds = ThresholdPolicy::Fixed(0.5);
+        fitting.bundle = BundleRecipe { name: "-".into(), version: "-".into(), out: "-".into(), precision: self.bundle.precision };
+        digest(&fitting.echo())
+    }
+}
+
+/// Where an input path of a recipe leads: itself when absolute, else from `current`, else from the
+/// recipe's folder; when it is in neither, from `current`, so that the error names that.
+#[must_use]
+pub fn locate(path: &Path, current: &Path, recipe_folder: &Path) -> PathBuf {
+    let (near, far) = (current.join(path), recipe_folder.join(path));
+    if near.exists() || !far.exists() { near } else { far }
+}
+
+fn digest(text: &str) -> String {
+    format!("sha256:{:x}", Sha256::digest(text.as_bytes()))
+}

@@ -1,0 +1,293 @@
+//! From typed to resolved, and back for the echo.
+
+use std::fmt::Display;
+
+use super::file::{
+    BundleFile, CalibrationFile, Count, DataFile, EarlyStoppingFile, FoldsFile, LossFile, ModelFile, OptimizerFile, PolicyName, RecipeFile,
+    ScheduleFile, ScheduleName, ThresholdsFile, TrainFile, WeightingName,
+};
+use super::{
+    BundleRecipe, DataRecipe, DecayScope, EarlyStopping, ModelRecipe, OptimizerRecipe, Recipe, RecipeError, Restore, Selection, TrainRecipe,
+};
+use crate::decide::{CalibratorKind, ThresholdPolicy};
+use crate::spec::{LabelSet, Pooling, Precision};
+use crate::text::Normalization;
+use crate::train::schedule::{ScheduleKind, Warmup};
+use crate::train::weights::Weighting;
+
+type Resolved<T> = Result<T, RecipeError>;
+
+pub(super) fn recipe(file: RecipeFile) -> Resolved<Recipe> {
+    Ok(Recipe {
+        model: model(file.model)?,
+        data: data(file.data)?,
+        folds: within("folds.k", file.folds.k.unwrap_or(5), "at least 2", |&k| k >= 2)?,
+        folds_seed: seed("folds.seed", file.folds.seed)?,
+        loss: loss(&file.loss)?,
+        optimizer: optimizer(&file.optimizer)?,
+        schedule: schedule(&file.schedule)?,
+        warmup: warmup(file.schedule.warmup)?,
+        train: train(&file.train, file.early_stopping.as_ref())?,
+        calibration: file.calibration.kind.unwrap_or(CalibratorKind::Sigmoid),
+        thresholds: thresholds(&file.thresholds)?,
+        bundle: bundle(file.bundle)?,
+    })
+}
+
+fn model(file: ModelFile) -> Resolved<ModelRecipe> {
+    let base = need("model.base", "a Hugging Face folder, or hf://owner/name@revision", file.base)?;
+    let base = within("model.base", base, "a path or hf://owner/name@revision", |base| !base.trim().is_empty())?;
+    let last = base.trim_end_matches('/').rsplit('/').next().unwrap_or(&base).to_owned();
+    Ok(ModelRecipe {
+        base,
+        name: file.name.unwrap_or(last),
+        licence: file.licence.unwrap_or_else(|| "unknown".to_owned()),
+        pooling: file.pooling.unwrap_or(Pooling::Mean),
+        max_length: within("model.max_length", file.max_length.unwrap_or(128), "4 to 65536 tokens", |n| (4..=65536).contains(n))?,
+    })
+}
+
+fn data(file: DataFile) -> Resolved<DataRecipe> {
+    let names = need("data.labels", "the label names in order", file.labels)?;
+    let labels = LabelSet::new(names).map_err(|error| value("data.labels", "distinct label names", error))?;
+    let train = need("data.train", "the path of the training file", file.train)?;
+    let file_name = train.file_name().unwrap_or(train.as_os_str()).to_string_lossy().into_owned();
+    Ok(DataRecipe {
+        description: file.description.unwrap_or(file_name),
+        format: need("data.format", "ec_tsv, ec_csv, goemotions or jsonl", file.format)?,
+        train,
+        dev: file.dev,
+        labels,
+        normalization: file.normalization.unwrap_or(Normalization::None),
+        rows: file.rows.map(|rows| within("data.rows", rows, "at least 2", |&rows| rows >= 2)).transpose()?,
+    })
+}
+
+fn loss(file: &LossFile) -> Resolved<Weighting> {
+    let unused = |key, set: bool| if set { Err(value(key, "no value unless loss.weighting is pos_weight", "set")) } else { Ok(()) };
+    let plain = |weighting| {
+        unused("loss.cap", file.cap.is_some())?;
+        unused("loss.power", file.power.is_some())?;
+        Ok(weighting)
+    };
+    match file.weighting.unwrap_or(WeightingName::None) {
+        WeightingName::None => plain(Weighting::None),
+        WeightingName::ClassWeight => plain(Weighting::ClassWeight),
+        WeightingName::PosWeight => Ok(Weighting::PosWeight {
+            cap: within("loss.cap", file.cap.unwrap_or(f64::INFINITY), "a positive number", |&cap| cap > 0.0)?,
+            power: within("loss.power", file.power.unwrap_or(1.0), "a number in (0, 1]", |&power| power > 0.0 && power <= 1.0)?,
+        }),
+    }
+}
+
+fn optimizer(file: &OptimizerFile) -> Resolved<OptimizerRecipe> {
+    let lr = need("optimizer.lr", "the peak learning rate", file.lr)?;
+    let betas = file.betas.unwrap_or([0.9, 0.999]);
+    Ok(OptimizerRecipe {
+        lr: within("optimizer.lr", lr, "a number in (0, 1]", |&lr| lr > 0.0 && lr <= 1.0)?,
+        weight_decay: within("optimizer.weight_decay", file.weight_decay.unwrap_or(0.01), "a number in [0, 1]", unit)?,
+        decay: file.decay.unwrap_or(DecayScope::Matrices),
+        betas: [
+            within("optimizer.betas", betas[0], "numbers in [0, 1)", |&beta| (0.0..1.0).contains(&beta))?,
+            within("optimizer.betas", betas[1], "numbers in [0, 1)", |&beta| (0.0..1.0).contains(&beta))?,
+        ],
+        eps: within("optimizer.eps", file.eps.unwrap_or(1e-8), "a positive number", |&eps| eps > 0.0 && eps.is_finite())?,
+        clip: within("optimizer.clip", file.clip.unwrap_or(1.0), "a positive number, or inf for none", |&clip| clip > 0.0)?,
+    })
+}
+
+fn schedule(file: &ScheduleFile) -> Resolved<ScheduleKind> {
+    let kind = file.kind.unwrap_or(ScheduleName::Linear);
+    if kind != ScheduleName::Plateau && (file.factor.is_some() || file.patience.is_some()) {
+        return Err(value("schedule.factor and schedule.patience", "no value unless schedule.kind is plateau", "set"));
+    }
+    Ok(match kind {
+        ScheduleName::Constant => ScheduleKind::Constant,
+        ScheduleName::Linear => ScheduleKind::Linear,
+        ScheduleName::Cosine => ScheduleKind::Cosine,
+        ScheduleName::Plateau => ScheduleKind::Plateau {
+            factor: within("schedule.factor", file.factor.unwrap_or(0.1), "a number in (0, 1)", |&f| f > 0.0 && f < 1.0)?,
+            patience: file.patience.unwrap_or(10),
+        },
+    })
+}
+
+fn warmup(count: Option<Count>) -> Resolved<Warmup> {
+    match count.unwrap_or(Count::Ratio(0.0)) {
+        Count::Steps(steps) => Ok(Warmup::Steps(steps)),
+        Count::Ratio(ratio) => {
+            let expected = "a share in [0, 1) or a whole number of steps";
+            within("schedule.warmup", ratio, expected, |ratio| (0.0..1.0).contains(ratio)).map(Warmup::Ratio)
+        }
+    }
+}
+
+fn train(file: &TrainFile, early: Option<&EarlyStoppingFile>) -> Resolved<TrainRecipe> {
+    let some = "at least 1";
+    let count = |key, given: Option<usize>, default| within(key, given.unwrap_or(default), some, |&n| n >= 1);
+    let early_stopping = early.map(|early| {
+        let min_delta = early.min_delta.unwrap_or(0.0);
+        Ok(EarlyStopping {
+            patience: need("early_stopping.patience", "evaluations without improvement that are borne", early.patience)?,
+            min_delta: within("early_stopping.min_delta", min_delta, "zero or more", |&d| d >= 0.0 && d.is_finite())?,
+        })
+    });
+    Ok(TrainRecipe {
+        epochs: within("train.epochs", need("train.epochs", "passes over the rows", file.epochs)?, some, |&n| n >= 1)?,
+        batch: count("train.batch", file.batch, 32)?,
+        accumulation: count("train.accumulation", file.accumulation, 1)?,
+        length_window: count("train.length_window", file.length_window, 8)?,
+        eval_every: file.eval_every.unwrap_or(0),
+        checkpoint_every: within("train.checkpoint_every", file.checkpoint_every.unwrap_or(100), some, |&n| n >= 1)?,
+        select: file.select.unwrap_or(Selection::MacroF1),
+        restore: file.restore.unwrap_or(Restore::Last),
+        early_stopping: early_stopping.transpose()?,
+        seed: seed("train.seed", file.seed)?,
+        shards: within("train.shards", file.shards.unwrap_or(2), "1 to 256", |n| (1..=256).contains(n))?,
+        ema: file.ema.map(|ema| within("train.ema", ema, "a number in (0, 1)", |&ema| ema > 0.0 && ema < 1.0)).transpose()?,
+    })
+}
+
+fn thresholds(file: &ThresholdsFile) -> Resolved<ThresholdPolicy> {
+    let policy = file.policy.unwrap_or(PolicyName::Fixed);
+    if policy != PolicyName::Fixed && file.value.is_some() {
+        return Err(value("thresholds.value", "no value unless thresholds.policy is fixed", "set"));
+    }
+    if policy != PolicyName::PerLabelF1 && file.shrink.is_some() {
+        return Err(value("thresholds.shrink", "no value unless thresholds.policy is per_label_f1", "set"));
+    }
+    Ok(match policy {
+        PolicyName::Fixed => ThresholdPolicy::Fixed(within("thresholds.value", file.value.unwrap_or(0.5), "a number in [0, 1]", unit)?),
+        PolicyName::GlobalF1 => ThresholdPolicy::GlobalF1,
+        PolicyName::PerLabelF1 => {
+            let shrink = within("thresholds.shrink", file.shrink.unwrap_or(0.0), "a number in [0, 1]", unit)?;
+            ThresholdPolicy::PerLabelF1 { shrink }
+        }
+    })
+}
+
+fn bundle(file: BundleFile) -> Resolved<BundleRecipe> {
+    Ok(BundleRecipe {
+        name: need("bundle.name", "the model's name", file.name)?,
+        version: need("bundle.version", "the model's version", file.version)?,
+        out: need("bundle.out", "the folder that the bundle becomes", file.out)?,
+        precision: file.precision.unwrap_or(Precision::Fp32),
+    })
+}
+
+fn need<T>(key: &'static str, expected: &'static str, given: Option<T>) -> Resolved<T> {
+    given.ok_or(RecipeError::Missing { key, expected })
+}
+
+fn within<T: Display>(key: &'static str, given: T, expected: &str, holds: impl Fn(&T) -> bool) -> Resolved<T> {
+    if holds(&given) { Ok(given) } else { Err(value(key, expected, given)) }
+}
+
+/// TOML integers are signed, so that a larger seed could not be echoed.
+fn seed(key: &'static str, given: Option<u64>) -> Resolved<u64> {
+    within(key, given.unwrap_or(42), "at most 9223372036854775807", |&seed| i64::try_from(seed).is_ok())
+}
+
+fn unit(number: &f64) -> bool {
+    (0.0..=1.0).contains(number)
+}
+
+fn value(key: &'static str, expected: &str, found: impl Display) -> RecipeError {
+    RecipeError::Value { key, expected: expected.to_owned(), found: found.to_string() }
+}
+
+/// Every key written out.
+pub(super) fn file(recipe: &Recipe) -> RecipeFile {
+    RecipeFile {
+        model: ModelFile {
+            base: Some(recipe.model.base.clone()),
+            name: Some(recipe.model.name.clone()),
+            licence: Some(recipe.model.licence.clone()),
+            pooling: Some(recipe.model.pooling),
+            max_length: Some(recipe.model.max_length),
+        },
+        data: DataFile {
+            description: Some(recipe.data.description.clone()),
+            format: Some(recipe.data.format),
+            train: Some(recipe.data.train.clone()),
+            dev: recipe.data.dev.clone(),
+            labels: Some(recipe.data.labels.names().to_vec()),
+            normalization: Some(recipe.data.normalization),
+            rows: recipe.data.rows,
+        },
+        folds: FoldsFile { k: Some(recipe.folds), seed: Some(recipe.folds_seed) },
+        loss: loss_file(recipe.loss),
+        optimizer: OptimizerFile {
+            lr: Some(recipe.optimizer.lr),
+            weight_decay: Some(recipe.optimizer.weight_decay),
+            decay: Some(recipe.optimizer.decay),
+            betas: Some(recipe.optimizer.betas),
+            eps: Some(recipe.optimizer.eps),
+            clip: Some(recipe.optimizer.clip),
+        },
+        schedule: schedule_file(recipe.schedule, recipe.warmup),
+        train: train_file(&recipe.train),
+        early_stopping: recipe
+            .train
+            .early_stopping
+            .map(|early| EarlyStoppingFile { patience: Some(early.patience), min_delta: Some(early.min_delta) }),
+        calibration: CalibrationFile { kind: Some(recipe.calibration) },
+        thresholds: thresholds_file(recipe.thresholds),
+        bundle: BundleFile {
+            name: Some(recipe.bundle.name.clone()),
+            version: Some(recipe.bundle.version.clone()),
+            out: Some(recipe.bundle.out.clone()),
+            precision: Some(recipe.bundle.precision),
+        },
+    }
+}
+
+fn loss_file(loss: Weighting) -> LossFile {
+    let plain = |weighting| LossFile { weighting: Some(weighting), cap: None, power: None };
+    match loss {
+        Weighting::None => plain(WeightingName::None),
+        Weighting::ClassWeight => plain(WeightingName::ClassWeight),
+        Weighting::PosWeight { cap, power } => LossFile { weighting: Some(WeightingName::PosWeight), cap: Some(cap), power: Some(power) },
+    }
+}
+
+fn schedule_file(kind: ScheduleKind, warmup: Warmup) -> ScheduleFile {
+    let warmup = Some(match warmup {
+        Warmup::Ratio(ratio) => Count::Ratio(ratio),
+        Warmup::Steps(steps) => Count::Steps(steps),
+    });
+    let plain = |kind| ScheduleFile { kind: Some(kind), warmup, factor: None, patience: None };
+    match kind {
+        ScheduleKind::Constant => plain(ScheduleName::Constant),
+        ScheduleKind::Linear => plain(ScheduleName::Linear),
+        ScheduleKind::Cosine => plain(ScheduleName::Cosine),
+        ScheduleKind::Plateau { factor, patience } => {
+            ScheduleFile { kind: Some(ScheduleName::Plateau), warmup, factor: Some(factor), patience: Some(patience) }
+        }
+    }
+}
+
+fn train_file(train: &TrainRecipe) -> TrainFile {
+    TrainFile {
+        epochs: Some(train.epochs),
+        batch: Some(train.batch),
+        accumulation: Some(train.accumulation),
+        length_window: Some(train.length_window),
+        eval_every: Some(train.eval_every),
+        checkpoint_every: Some(train.checkpoint_every),
+        select: Some(train.select),
+        restore: Some(train.restore),
+        seed: Some(train.seed),
+        shards: Some(train.shards),
+        ema: train.ema,
+    }
+}
+
+fn thresholds_file(policy: ThresholdPolicy) -> ThresholdsFile {
+    let (policy, value, shrink) = match policy {
+        ThresholdPolicy::Fixed(value) => (PolicyName::Fixed, Some(value), None),
+        ThresholdPolicy::GlobalF1 => (PolicyName::GlobalF1, None, None),
+        ThresholdPolicy::PerLabelF1 { shrink } => (PolicyName::PerLabelF1, None, Some(shrink)),
+    };
+    ThresholdsFile { policy: Some(policy), value, shrink }
+}

@@ -1,0 +1,147 @@
+//! Recipes: what stands in a file, what an override changes, and what is refused.
+
+use std::path::Path;
+
+use limbic::spec::{Pooling, Precision};
+use limbic::train::recipe::{Recipe, locate};
+use limbic::train::schedule::{ScheduleKind, Warmup};
+use limbic::train::weights::Weighting;
+
+const LEAST: &str = r#"
+[model]
+base = "some/base"
+[data]
+format = "jsonl"
+train = "train.jsonl"
+labels = ["anger", "joy"]
+[optimizer]
+lr = 1e-4
+[train]
+epochs = 3
+[bundle]
+name = "tiny"
+version = "1"
+out = "out"
+"#;
+
+fn load(overrides: &[&str]) -> Result<Recipe, String> {
+    parse(LEAST, overrides)
+}
+
+fn parse(text: &str, overrides: &[&str]) -> Result<Recipe, String> {
+    let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+    Recipe::parse(Path::new("recipe.toml"), text, &overrides).map_err(|error| error.to_string())
+}
+
+#[test]
+fn what_is_left_out_is_filled_in() {
+    let recipe = load(&[]).unwrap();
+    assert_eq!((recipe.model.pooling, recipe.model.max_length, recipe.model.name.as_str()), (Pooling::Mean, 128, "base"));
+    assert_eq!((recipe.folds, recipe.train.batch, recipe.train.shards), (5, 32, 2));
+    assert_eq!((recipe.schedule, recipe.warmup), (ScheduleKind::Linear, Warmup::Ratio(0.0)));
+    assert_eq!((recipe.loss, recipe.bundle.precision), (Weighting::None, Precision::Fp32));
+}
+
+#[test]
+fn overrides_are_typed_by_toml() {
+    let sets = [
+        "train.epochs=4",
+        "optimizer.lr = 2e-5",
+        "schedule.warmup=300",
+        "schedule.kind=plateau",
+        "data.train=../a b/x.tsv",
+        "data.labels=[\"x\", \"y\", \"z\"]",
+        "bundle.name=\"quoted\"",
+        "early_stopping.patience=2",
+        "loss.weighting=pos_weight",
+        "loss.power=0.5",
+        "optimizer.clip=inf",
+    ];
+    let recipe = load(&sets).unwrap();
+    assert_eq!((recipe.train.epochs, recipe.optimizer.lr, recipe.warmup), (4, 2e-5, Warmup::Steps(300)));
+    assert_eq!(recipe.schedule, ScheduleKind::Plateau { factor: 0.1, patience: 10 });
+    assert_eq!((recipe.data.train.as_path(), recipe.data.labels.len()), (Path::new("../a b/x.tsv"), 3));
+    assert_eq!((recipe.bundle.name.as_str(), recipe.optimizer.clip), ("quoted", f64::INFINITY));
+    assert_eq!(recipe.loss, Weighting::PosWeight { cap: f64::INFINITY, power: 0.5 });
+    assert_eq!(recipe.train.early_stopping.unwrap().patience, 2);
+}
+
+#[test]
+fn the_echo_reads_back_to_the_same_recipe() {
+    let variants: [&[&str]; 5] = [
+        &[],
+        &["loss.weighting=class_weight", "schedule.kind=cosine", "schedule.warmup=0.1", "data.dev=dev.jsonl", "data.rows=100"],
+        &["loss.weighting=pos_weight", "loss.cap=8.0", "schedule.kind=plateau", "schedule.warmup=7", "train.ema=0.999"],
+        &["thresholds.policy=per_label_f1", "thresholds.shrink=0.5", "calibration.kind=best", "bundle.precision=int8_weights"],
+        &["thresholds.policy=global_f1", "early_stopping.patience=3", "early_stopping.min_delta=0.001", "train.restore=best"],
+    ];
+    for overrides in variants {
+        let recipe = load(overrides).unwrap();
+        assert_eq!(parse(&recipe.echo(), &[]).unwrap(), recipe, "{}", recipe.echo());
+    }
+}
+
+#[test]
+fn hashes_follow_what_they_stand_for() {
+    let hashes = |sets: &[&str]| load(sets).map(|recipe| (recipe.hash(), recipe.fitting_hash())).unwrap();
+    let (whole, fitting) = hashes(&[]);
+    for later in ["calibration.kind=isotonic", "thresholds.policy=global_f1", "bundle.name=other"] {
+        let (changed, same) = hashes(&[later]);
+        assert!(changed != whole && same == fitting, "{later}");
+    }
+    for earlier in ["train.seed=7", "loss.weighting=class_weight", "bundle.precision=int8_weights", "folds.k=3", "model.max_length=64"] {
+        let (changed, refitted) = hashes(&[earlier]);
+        assert!(changed != whole && refitted != fitting, "{earlier}");
+    }
+}
+
+#[test]
+fn wrong_recipes_are_refused() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["optimizer.lrr=1"], "unknown recipe key optimizer.lrr; did you mean optimizer.lr?"),
+        (&["train.lr=1"], "unknown recipe key train.lr; did you mean optimizer.lr?"),
+        (&["modle.base=x"], "unknown recipe key modle; did you mean"),
+        (&["train.epochs"], "--set train.epochs: expected section.key=value"),
+        (&["epochs=3"], "--set epochs=3: expected section.key=value"),
+        (&["train.epochs=0"], "train.epochs is 0: expected at least 1"),
+        (&["train.epochs=three"], "invalid type: string \"three\""),
+        (&["optimizer.lr=2.0"], "optimizer.lr is 2: expected a number in (0, 1]"),
+        (&["optimizer.lr=nan"], "optimizer.lr is NaN: expected a number in (0, 1]"),
+        (&["schedule.warmup=1.5"], "schedule.warmup is 1.5: expected a share in [0, 1) or a whole number of steps"),
+        (&["schedule.factor=0.5"], "schedule.factor and schedule.patience is set: expected no value unless schedule.kind is plateau"),
+        (&["loss.cap=3.0"], "loss.cap is set: expected no value unless loss.weighting is pos_weight"),
+        (&["loss.weighting=focal"], "unknown variant `focal`, expected one of `none`, `class_weight`, `pos_weight`"),
+        (&["folds.k=1"], "folds.k is 1: expected at least 2"),
+        (&["data.labels=[\"a\", \"a\"]"], "data.labels is label \"a\" stands twice: expected distinct label names"),
+        (&["thresholds.shrink=0.5"], "thresholds.shrink is set: expected no value unless thresholds.policy is per_label_f1"),
+        (&["early_stopping.min_delta=0.1"], "early_stopping.patience is missing: evaluations without improvement that are borne"),
+        (&["train.seed=-1"], "recipe.toml: invalid value: integer `-1`"),
+    ];
+    for (overrides, expected) in cases {
+        let found = load(overrides).unwrap_err();
+        assert!(found.contains(expected), "{overrides:?}: {found}");
+    }
+    assert_eq!(cases.len(), 18);
+    for (key, line) in [("model.base", "base = \"some/base\"\n"), ("optimizer.lr", "lr = 1e-4\n"), ("bundle.out", "out = \"out\"\n")] {
+        let found = parse(&LEAST.replacen(line, "", 1), &[]).unwrap_err();
+        assert!(found.starts_with(&format!("{key} is missing: ")), "{found}");
+    }
+    assert!(parse("[train\n", &[]).unwrap_err().contains("line 1"));
+    assert_eq!(parse("train = 3", &[]).unwrap_err(), "train: expected a section of keys, found a value");
+    let missing = Recipe::load(Path::new("no/recipe.toml"), &[]).unwrap_err().to_string();
+    assert!(missing.starts_with("no/recipe.toml: expected a readable recipe: "), "{missing}");
+}
+
+#[test]
+fn relative_inputs_lie_in_the_current_folder_or_beside_the_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let (current, beside) = (folder.path().join("current"), folder.path().join("recipes"));
+    for path in [current.join("both"), beside.join("both"), beside.join("far")] {
+        std::fs::create_dir_all(&path).unwrap();
+    }
+    let find = |path: &str| locate(Path::new(path), &current, &beside);
+    assert_eq!(find("both"), current.join("both"));
+    assert_eq!(find("far"), beside.join("far"));
+    assert_eq!(find("nowhere"), current.join("nowhere"));
+    assert_eq!(find("/abs"), Path::new("/abs"));
+}
