@@ -1,6 +1,7 @@
 //! Where a probability becomes a yes. The rule is `score >= threshold`, here and nowhere else.
 
-use super::DecideError;
+use super::{DecideError, Probabilities};
+use crate::spec::Targets;
 
 /// One threshold in `[0, 1]` for each label.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,5 +44,18 @@ impl Thresholds {
     #[must_use]
     pub fn holds(&self, label: usize, score: f32) -> bool {
         f64::from(score) >= self.0[label]
+    }
+
+    /// The decision for every row and label.
+    ///
+    /// # Errors
+    /// [`DecideError::Shape`] when there are more or fewer labels than thresholds.
+    pub fn decide(&self, probabilities: &Probabilities) -> Result<Targets, DecideError> {
+        let labels = self.0.len();
+        if probabilities.labels() != labels {
+            return Err(DecideError::Shape { what: "labels a row", expected: labels, found: probabilities.labels() });
+        }
+        let values = probabilities.values().iter().enumerate().map(|(cell, score)| self.holds(cell % labels, *score)).collect();
+        Ok(Targets::new(probabilities.rows(), labels, values).expect("one decision a probability; anything else is a bug"))
     }
 }
