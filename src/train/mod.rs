@@ -7,6 +7,7 @@
 //! This room refuses to serve, to guess what a recipe leaves out, and to report a number on rows
 //! that it was tuned on.
 
+pub mod base;
 pub mod batches;
 pub mod data;
 pub mod groups;

@@ -10,6 +10,7 @@
 
 mod support;
 mod tidy;
+mod train_base;
 mod train_data;
 mod train_plan;
 mod train_recipe;

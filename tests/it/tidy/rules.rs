@@ -88,7 +88,7 @@ fn inside_group_of_path(before: &str) -> bool {
 pub fn bans(path: &str, source: &str) -> Vec<String> {
     let code = scan::code(source);
     let inner = path.strip_prefix("src/");
-    let pure = inner.and_then(room_of).is_some_and(|room| room.pure);
+    let room = inner.and_then(room_of);
     let library = inner.is_some_and(|inner| !inner.starts_with("bin/"));
     // Unit tests may read a fixture; what they may not is be skipped.
     let tests = code.find("#[cfg(test)]").unwrap_or(code.len());
@@ -97,7 +97,7 @@ pub fn bans(path: &str, source: &str) -> Vec<String> {
         let (holds, end) = match ban.scope {
             Scope::Everywhere => (true, code.len()),
             Scope::Library => (library, tests),
-            Scope::Pure => (pure, tests),
+            Scope::Below(least) => (room.is_some_and(|room| room.touches < least), tests),
         };
         if holds {
             found.extend(

@@ -6,25 +6,40 @@ pub struct Room {
     pub name: &'static str,
     /// Other rooms it may name. Its own name is always allowed.
     pub imports: &'static [&'static str],
-    /// A computing room: no clock, no files, no randomness of its own.
-    pub pure: bool,
+    /// What of the world it may touch.
+    pub touches: Touches,
+}
+
+/// How much of the world a room may touch, from least to most.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Touches {
+    /// Values in, values out.
+    Nothing,
+    /// Files, but no clock and no network.
+    Files,
+    /// Also clocks and sockets.
+    World,
 }
 
 /// All rooms, lowest first. A room missing here fails the test that walks `src/`.
 pub const ROOMS: &[Room] = &[
-    Room { name: "spec", imports: &[], pure: true },
-    Room { name: "text", imports: &["spec"], pure: true },
-    Room { name: "decide", imports: &["spec"], pure: true },
-    Room { name: "metrics", imports: &["spec", "decide"], pure: true },
-    Room { name: "nn", imports: &["spec"], pure: true },
-    Room { name: "model", imports: &["spec", "nn"], pure: true },
-    Room { name: "bundle", imports: &["spec", "text", "decide"], pure: false },
-    Room { name: "backend", imports: &["spec", "text", "decide", "nn", "model", "bundle"], pure: false },
-    Room { name: "export", imports: &["spec", "text", "decide", "nn", "model", "bundle", "backend"], pure: false },
-    Room { name: "train", imports: &["spec", "text", "decide", "metrics", "nn", "model", "bundle", "backend", "export"], pure: false },
-    Room { name: "serve", imports: &["spec", "text", "decide", "bundle", "backend"], pure: false },
-    Room { name: "bin/train.rs", imports: &["spec", "bundle", "backend", "train"], pure: false },
-    Room { name: "bin/serve.rs", imports: &["serve"], pure: false },
+    Room { name: "spec", imports: &[], touches: Touches::Nothing },
+    Room { name: "text", imports: &["spec"], touches: Touches::Files },
+    Room { name: "decide", imports: &["spec"], touches: Touches::Nothing },
+    Room { name: "metrics", imports: &["spec", "decide"], touches: Touches::Nothing },
+    Room { name: "nn", imports: &["spec"], touches: Touches::Nothing },
+    Room { name: "model", imports: &["spec", "nn"], touches: Touches::Nothing },
+    Room { name: "bundle", imports: &["spec", "text", "decide"], touches: Touches::Files },
+    Room { name: "backend", imports: &["spec", "text", "decide", "nn", "model", "bundle"], touches: Touches::Files },
+    Room { name: "export", imports: &["spec", "text", "decide", "nn", "model", "bundle", "backend"], touches: Touches::Files },
+    Room {
+        name: "train",
+        imports: &["spec", "text", "decide", "metrics", "nn", "model", "bundle", "backend", "export"],
+        touches: Touches::World,
+    },
+    Room { name: "serve", imports: &["spec", "text", "decide", "bundle", "backend"], touches: Touches::World },
+    Room { name: "bin/train.rs", imports: &["spec", "bundle", "backend", "train"], touches: Touches::World },
+    Room { name: "bin/serve.rs", imports: &["serve"], touches: Touches::World },
 ];
 
 /// Exceptions to the rooms' imports that hold for some of a room's files only: the room, the room
@@ -48,7 +63,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("prometheus", &["serve"]),
     ("prost", &["export"]),
     ("rand", &["decide", "metrics", "nn", "train"]),
-    ("rayon", &["nn", "train"]),
+    ("rayon", &["text", "nn", "train"]),
     ("safetensors", &["nn", "bundle", "backend", "export", "train"]),
     ("serde", &["spec", "text", "decide", "metrics", "model", "bundle", "export", "train", "serve"]),
     ("serde_json", &["text", "model", "bundle", "export", "train", "serve"]),
@@ -77,8 +92,8 @@ pub struct Ban {
 pub enum Scope {
     /// Everywhere in `src/` but the two binaries.
     Library,
-    /// In the pure rooms.
-    Pure,
+    /// In rooms that touch less than this.
+    Below(Touches),
     /// Everywhere, tests included.
     Everywhere,
 }
@@ -95,11 +110,11 @@ pub const BANS: &[Ban] = &[
     Ban { call: "process::exit", scope: Scope::Library, reason: "only a binary ends the process" },
     Ban { call: "rand::rng", scope: Scope::Library, reason: "a seed is an argument" },
     Ban { call: "from_os_rng", scope: Scope::Library, reason: "a seed is an argument" },
-    Ban { call: "Instant::now", scope: Scope::Pure, reason: "time is an argument" },
-    Ban { call: "SystemTime", scope: Scope::Pure, reason: "time is an argument" },
-    Ban { call: "std::fs", scope: Scope::Pure, reason: "a computing room takes bytes, not paths" },
-    Ban { call: "File::open", scope: Scope::Pure, reason: "a computing room takes bytes, not paths" },
-    Ban { call: "std::net", scope: Scope::Pure, reason: "a computing room has no network" },
+    Ban { call: "Instant::now", scope: Scope::Below(Touches::World), reason: "time is an argument" },
+    Ban { call: "SystemTime", scope: Scope::Below(Touches::World), reason: "time is an argument" },
+    Ban { call: "std::fs", scope: Scope::Below(Touches::Files), reason: "a computing room takes bytes, not paths" },
+    Ban { call: "File::open", scope: Scope::Below(Touches::Files), reason: "a computing room takes bytes, not paths" },
+    Ban { call: "std::net", scope: Scope::Below(Touches::World), reason: "only the trainer and the server speak to others" },
     Ban { call: "#[ignore", scope: Scope::Everywhere, reason: "an ignored test is a test nobody runs" },
 ];
 
