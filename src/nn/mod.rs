@@ -1,10 +1,42 @@
 //! The vocabulary of operations that every network is written in, and its eager interpreter.
 //!
-//! [`Ops`] is the vocabulary. [`Eager`](crate::nn) runs it with candle and our own kernels, in
-//! training or evaluation; `export::OnnxGraph` records it. The only room that picks a kernel.
+//! [`Ops`] is the vocabulary; a network is a function over it. [`Eager`] computes it, in training
+//! or evaluation; `export::OnnxGraph` records it. This is the only room that picks a kernel: fused
+//! ones of our own on the processor, candle's differentiable operations elsewhere.
+//!
+//! | to | use |
+//! |---|---|
+//! | read, begin, copy, write parameters | [`Weights`], [`Snapshot`] |
+//! | compute logits | [`Eager`] with [`Mode::Eval`], then [`Rows::to_vec`] |
+//! | learn | [`Stepper`] with a [`Loss`] and [`AdamW`] |
+//!
+//! Rows are tokens: a batch is flat ids and cumulative lengths, and nothing is padded. One
+//! [`Eager`] is one thread; threads come from shards in training and workers in serving.
 
+mod checkpoint;
+mod composite;
+mod eager;
+mod error;
+mod gradients;
+mod kernels;
+mod loss;
 mod ops;
+mod optim;
 mod params;
+mod ragged;
+mod random;
+mod snapshot;
+mod step;
+mod weights;
 
+pub use eager::{Eager, Mode, Path, Rows};
+pub use error::NnError;
+pub use gradients::Gradients;
+pub use loss::{BinaryCrossEntropy, CrossEntropy, Loss};
 pub use ops::{Attention, Ops, UnaryOp};
+pub use optim::{AdamW, AdamWConfig, AdamWState, Decay};
 pub use params::{Embedding, Init, Linear, Norm, ParamSpec};
+pub use ragged::RowKind;
+pub use snapshot::Snapshot;
+pub use step::{Example, Network, StepOptions, StepReport, Stepper};
+pub use weights::{Missing, Weights};

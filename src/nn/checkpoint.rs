@@ -1,0 +1,93 @@
+//! Parameters out of a safetensors file, whatever it calls them and in whatever width.
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use super::NnError;
+use super::params::ParamSpec;
+
+/// A parsed safetensors file.
+pub(crate) struct Checkpoint<'a>(SafeTensors<'a>);
+
+impl<'a> Checkpoint<'a> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, NnError> {
+        SafeTensors::deserialize(bytes).map(Self).map_err(|error| NnError::Safetensors { reason: error.to_string() })
+    }
+
+    /// The numbers of one parameter, or `None` when the file has no such name.
+    pub(crate) fn read(&self, spec: &ParamSpec) -> Result<Option<Vec<f32>>, NnError> {
+        let Some(view) = names(&spec.name).into_iter().find_map(|name| self.0.tensor(&name).ok()) else { return Ok(None) };
+        if view.shape() != spec.shape {
+            return Err(NnError::Shape { name: spec.name.clone(), expected: spec.shape.clone(), found: view.shape().to_vec() });
+        }
+        let values = widen(&view).ok_or_else(|| NnError::DType { name: spec.name.clone(), found: format!("{:?}", view.dtype()) })?;
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(index) => Err(NnError::NotFinite { name: spec.name.clone(), index, found: values[index] }),
+            None => Ok(Some(values)),
+        }
+    }
+}
+
+/// What a checkpoint may call a parameter: bare encoders lack the leading `bert.`, and files
+/// converted from the first BERT release say `gamma` and `beta`.
+fn names(name: &str) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    names.push(name.strip_prefix("bert.").map_or_else(|| format!("bert.{name}"), str::to_owned));
+    for index in 0..names.len() {
+        for (now, then) in [("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")] {
+            if let Some(path) = names[index].strip_suffix(now) {
+                names.push(format!("{path}{then}"));
+            }
+        }
+    }
+    names
+}
+
+fn widen(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    let bytes = view.data();
+    match view.dtype() {
+        Dtype::F32 => Some(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
+        Dtype::F16 => Some(bytes.as_chunks::<2>().0.iter().map(|bytes| half_to_single(u16::from_le_bytes(*bytes))).collect()),
+        Dtype::BF16 => {
+            Some(bytes.as_chunks::<2>().0.iter().map(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16)).collect())
+        }
+        _ => None,
+    }
+}
+
+/// IEEE 754 binary16 to binary32, exactly.
+fn half_to_single(half: u16) -> f32 {
+    let sign = u32::from(half & 0x8000) << 16;
+    let magnitude = u32::from(half & 0x7fff) << 13;
+    let bits = match half & 0x7c00 {
+        // Zero and subnormals: the fraction counts units of 2^-24.
+        0 => (f32::from(half & 0x03ff) * (1.0 / 16_777_216.0)).to_bits(),
+        0x7c00 => magnitude | 0x7f80_0000,
+        _ => magnitude + ((127 - 15) << 23),
+    };
+    f32::from_bits(sign | bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_widen_exactly() {
+        let cases: [(u16, f32); 9] = [
+            (0x0000, 0.0),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x3555, 0.333_251_95),
+            (0x7bff, 65_504.0),
+            (0x0400, 6.103_515_6e-5),
+            (0x0001, 5.960_464_5e-8),
+            (0x83ff, -6.097_555e-5),
+            (0xfc00, f32::NEG_INFINITY),
+        ];
+        for (half, single) in cases {
+            assert_eq!(half_to_single(half), single, "{half:#06x}");
+        }
+        assert!(half_to_single(0x7e00).is_nan());
+    }
+}

@@ -1,0 +1,107 @@
+//! The vocabulary in candle's own differentiable operations: for other devices, and as the
+//! yardstick of the kernels, which the tests hold against it.
+//!
+//! candle's fused `layer_norm`, `softmax_last_dim`, `rope` and `sdpa` are refused here: they have
+//! no backward, and everything below them would silently learn nothing.
+
+use candle_core::{D, Result, Tensor};
+
+use super::kernels::attention::Attention;
+use super::kernels::dropout::Dropout;
+use super::ragged::{Ragged, RowKind};
+
+/// The sum of word, position and segment entries, `[tokens, width]`.
+pub(crate) fn embed(batch: &Ragged, ids: &[u32], words: &Tensor, positions: &Tensor, segments: &Tensor) -> Result<Tensor> {
+    let device = words.device();
+    let ids = Tensor::new(ids, device)?;
+    let places = Tensor::from_iter(batch.positions().map(|position| position as u32), device)?;
+    words.index_select(&ids, 0)?.add(&positions.index_select(&places, 0)?)?.broadcast_add(&segments.narrow(0, 0, 1)?)
+}
+
+/// `x W^T + b`.
+pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    x.matmul(&weight.t()?)?.broadcast_add(bias)
+}
+
+/// Layer normalisation over the last axis.
+pub(crate) fn layer_norm(x: &Tensor, scale: &Tensor, shift: &Tensor, epsilon: f64) -> Result<Tensor> {
+    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?;
+    centred.broadcast_div(&deviation)?.broadcast_mul(scale)?.broadcast_add(shift)
+}
+
+/// Dropout with the very masks of the kernel.
+pub(crate) fn dropout(x: &Tensor, op: &Dropout) -> Result<Tensor> {
+    let columns = x.dim(1)?;
+    let mask: Vec<f32> = op.keys().flat_map(|key| (0..columns).map(move |column| op.keep.factor(key, column as u32))).collect();
+    x.mul(&Tensor::from_vec(mask, x.shape(), x.device())?)
+}
+
+/// Attention over texts padded to the longest.
+pub(crate) fn attention(op: &Attention, query: &Tensor, key: &Tensor, value: &Tensor) -> Result<Tensor> {
+    let batch = &*op.batch;
+    let split = |x: &Tensor, kind| -> Result<Tensor> {
+        let (padded, _) = pad(batch, kind);
+        let longest = padded.len() / batch.texts();
+        let index = Tensor::new(padded, x.device())?;
+        x.index_select(&index, 0)?.reshape((batch.texts(), longest, op.heads, op.head_width))?.transpose(1, 2)?.contiguous()
+    };
+    let (q, k, v) = (split(query, op.queries)?, split(key, RowKind::Tokens)?, split(value, RowKind::Tokens)?);
+    let (longest_query, longest) = (q.dim(2)?, k.dim(2)?);
+
+    let mask: Vec<f32> = (0..batch.texts())
+        .flat_map(|text| {
+            let tokens = batch.range(RowKind::Tokens, text).len();
+            (0..longest).map(move |place| if place < tokens { 0.0 } else { f32::NEG_INFINITY })
+        })
+        .collect();
+    let mask = Tensor::from_vec(mask, (batch.texts(), 1, 1, longest), query.device())?;
+    let scores = (q.matmul(&k.t()?)? * (1.0 / (op.head_width as f64).sqrt()))?.broadcast_add(&mask)?;
+    let highest = scores.max_keepdim(D::Minus1)?.detach();
+    let powers = scores.broadcast_sub(&highest)?.exp()?;
+    let mut probabilities = powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?)?;
+    if let Some((keep, _)) = op.dropout {
+        let mut factors = vec![0.0; probabilities.elem_count()];
+        for (block, factors) in factors.chunks_exact_mut(longest_query * longest).enumerate() {
+            let key = op.block_key(block / op.heads, block % op.heads);
+            for (row, factors) in factors.chunks_exact_mut(longest).enumerate() {
+                let key = super::random::fold(key, row as u64);
+                for (column, factor) in factors.iter_mut().enumerate() {
+                    *factor = keep.factor(key, column as u32);
+                }
+            }
+        }
+        probabilities = probabilities.mul(&Tensor::from_vec(factors, probabilities.shape(), query.device())?)?;
+    }
+    let mixed = probabilities.matmul(&v)?.transpose(1, 2)?.reshape(((), op.heads * op.head_width))?;
+    let (_, real) = pad(batch, op.queries);
+    mixed.index_select(&Tensor::new(real, query.device())?, 0)
+}
+
+/// For texts padded to the longest: the row of every place (a text's first row where there is
+/// none), and the place of every row.
+fn pad(batch: &Ragged, kind: RowKind) -> (Vec<u32>, Vec<u32>) {
+    let ranges: Vec<_> = (0..batch.texts()).map(|text| batch.range(kind, text)).collect();
+    let longest = ranges.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
+    let row = |range: &std::ops::Range<usize>, place| if place < range.len() { range.start + place } else { range.start };
+    let rows = ranges.iter().flat_map(|range| (0..longest).map(move |place| row(range, place) as u32)).collect();
+    let places = ranges.iter().enumerate().flat_map(|(text, range)| (0..range.len()).map(move |place| (text * longest + place) as u32));
+    (rows, places.collect())
+}
+
+/// Each text's first row.
+pub(crate) fn first_token(batch: &Ragged, x: &Tensor) -> Result<Tensor> {
+    let firsts: Vec<u32> = batch.firsts().iter().map(|&first| first as u32).collect();
+    x.index_select(&Tensor::new(firsts, x.device())?, 0)
+}
+
+/// The mean of each text's rows, as a product with the matrix of shares.
+pub(crate) fn mean_tokens(batch: &Ragged, x: &Tensor) -> Result<Tensor> {
+    let mut shares = vec![0.0_f32; batch.texts() * batch.tokens()];
+    for (text, row) in shares.chunks_exact_mut(batch.tokens()).enumerate() {
+        let range = batch.range(RowKind::Tokens, text);
+        let share = 1.0 / range.len() as f32;
+        row[range].fill(share);
+    }
+    Tensor::from_vec(shares, (batch.texts(), batch.tokens()), x.device())?.matmul(x)
+}

@@ -1,0 +1,251 @@
+//! Where gradients of parameters are gathered: one buffer a parameter, kept from step to step.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
+
+use super::kernels::matmul::Into;
+use super::{Snapshot, Weights};
+
+/// Numbers a thread works on at a time, and over which squares are summed before they are summed
+/// over all: fixed, so that sums do not depend on the number of threads.
+const CHUNK: usize = 1 << 14;
+
+/// The gradient of every parameter, accumulated over texts.
+///
+/// Tables of embeddings are held as the few entries that were touched: a step of a thousand
+/// tokens touches some six hundred of thirty thousand.
+#[derive(Debug)]
+pub struct Gradients {
+    slots: Vec<Slot>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    /// No operation has touched the parameter. Holds the buffer of an earlier step.
+    Untouched(Vec<f32>),
+    /// Every number, row-major.
+    Dense(Vec<f32>),
+    /// Entries of a table.
+    Rows(RowSums),
+}
+
+/// Sums for some rows of a table.
+#[derive(Debug, Default)]
+pub(crate) struct RowSums {
+    width: usize,
+    /// For every row of the table its place among the sums plus one, or zero.
+    places: Vec<u32>,
+    /// The rows that have a sum, in order of first touch.
+    touched: Vec<u32>,
+    values: Vec<f32>,
+}
+
+impl RowSums {
+    fn new(rows: usize, width: usize) -> Self {
+        Self { width, places: vec![0; rows], touched: Vec::new(), values: Vec::new() }
+    }
+
+    fn add(&mut self, row: u32, values: &[f32]) {
+        let place = &mut self.places[row as usize];
+        if *place == 0 {
+            self.touched.push(row);
+            *place = u32::try_from(self.touched.len()).expect("a table has fewer rows than u32::MAX; this is a bug");
+            self.values.extend_from_slice(values);
+        } else {
+            let start = (*place as usize - 1) * self.width;
+            super::kernels::simd::add_assign(&mut self.values[start..start + self.width], values);
+        }
+    }
+
+    fn clear(&mut self) {
+        for row in self.touched.drain(..) {
+            self.places[row as usize] = 0;
+        }
+        self.values.clear();
+    }
+
+    /// The sum of one row, if it has one.
+    pub(crate) fn row(&self, row: usize) -> Option<&[f32]> {
+        let place = self.places[row] as usize;
+        (place > 0).then(|| &self.values[(place - 1) * self.width..place * self.width])
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+}
+
+/// One parameter's gradient, for an optimiser.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Gradient<'a> {
+    /// No operation touched the parameter.
+    None,
+    /// Every number.
+    Dense(&'a [f32]),
+    /// Some rows of a table; the others' gradient is zero.
+    Rows(&'a RowSums),
+}
+
+impl Gradients {
+    /// Room for the gradients of `weights`, all zero.
+    #[must_use]
+    pub fn new(weights: &Weights) -> Self {
+        Self { slots: (0..weights.entries().len()).map(|_| Slot::Untouched(Vec::new())).collect() }
+    }
+
+    /// What stands where gradients were taken away.
+    pub(crate) fn none() -> Self {
+        Self { slots: Vec::new() }
+    }
+
+    /// Sets every gradient to zero, keeping the memory.
+    pub fn clear(&mut self) {
+        for slot in &mut self.slots {
+            match slot {
+                Slot::Untouched(_) => {}
+                Slot::Dense(values) => *slot = Slot::Untouched(std::mem::take(values)),
+                Slot::Rows(rows) => rows.clear(),
+            }
+        }
+    }
+
+    /// A copy by name, in the shapes of `weights`; `None` for a parameter that no operation
+    /// touched, which is how a cut graph shows.
+    #[must_use]
+    pub fn get(&self, weights: &Weights, name: &str) -> Option<Vec<f32>> {
+        let place = weights.names().position(|found| found == name)?;
+        match self.gradient(place) {
+            Gradient::None => None,
+            Gradient::Dense(values) => Some(values.to_vec()),
+            Gradient::Rows(rows) => {
+                let row = |row| rows.row(row).map_or_else(|| vec![0.0; rows.width], <[f32]>::to_vec);
+                Some((0..rows.places.len()).flat_map(row).collect())
+            }
+        }
+    }
+
+    /// A copy of all, zero where nothing was touched.
+    #[must_use]
+    pub fn snapshot(&self, weights: &Weights) -> Snapshot {
+        let copy = |(name, var): &(String, candle_core::Var)| {
+            let values = self.get(weights, name).unwrap_or_else(|| vec![0.0; var.elem_count()]);
+            (name.clone(), var.dims().to_vec(), values)
+        };
+        Snapshot::from_sorted(weights.entries().iter().map(copy).collect())
+    }
+
+    /// Adds another shard's gradients.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (mine, other) in self.slots.iter_mut().zip(&other.slots) {
+            match other {
+                Slot::Untouched(_) => {}
+                Slot::Dense(values) => {
+                    let (sums, into) = mine.dense(values.len());
+                    let pairs = sums.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK));
+                    match into {
+                        Into::Replace => pairs.for_each(|(sums, values)| sums.copy_from_slice(values)),
+                        Into::Add => pairs.for_each(|(sums, values)| super::kernels::simd::add_assign(sums, values)),
+                    }
+                }
+                Slot::Rows(rows) => {
+                    let sums = mine.rows(rows.places.len(), rows.width);
+                    for (row, values) in rows.touched.iter().zip(rows.values.chunks_exact(rows.width)) {
+                        sums.add(*row, values);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The norm of all gradients as one vector.
+    #[must_use]
+    pub fn norm(&self) -> f64 {
+        let squares = |values: &[f32]| -> f64 {
+            let chunks: Vec<f64> = values.par_chunks(CHUNK).map(super::optim::squares).collect();
+            chunks.iter().sum()
+        };
+        let slot = |slot: &Slot| match slot {
+            Slot::Untouched(_) => 0.0,
+            Slot::Dense(values) => squares(values),
+            Slot::Rows(rows) => squares(&rows.values),
+        };
+        self.slots.iter().map(slot).sum::<f64>().sqrt()
+    }
+
+    pub(crate) fn gradient(&self, place: usize) -> Gradient<'_> {
+        match &self.slots[place] {
+            Slot::Untouched(_) => Gradient::None,
+            Slot::Dense(values) => Gradient::Dense(values),
+            Slot::Rows(rows) if rows.touched.is_empty() => Gradient::None,
+            Slot::Rows(rows) => Gradient::Rows(rows),
+        }
+    }
+
+    /// A buffer of `len` numbers, and whether it already holds a sum.
+    pub(crate) fn dense(&mut self, place: usize, len: usize) -> (&mut [f32], Into) {
+        self.slots[place].dense(len)
+    }
+
+    /// A buffer of `len` numbers to add to.
+    pub(crate) fn dense_to_add(&mut self, place: usize, len: usize) -> &mut [f32] {
+        let (sums, into) = self.slots[place].dense(len);
+        if into == Into::Replace {
+            sums.fill(0.0);
+        }
+        sums
+    }
+
+    /// Adds rows of numbers to the named rows of a table of `rows`.
+    pub(crate) fn add_rows(&mut self, place: usize, rows: usize, width: usize, named: impl Iterator<Item = u32>, values: &[f32]) {
+        let sums = self.slots[place].rows(rows, width);
+        for (row, values) in named.zip(values.chunks_exact(width)) {
+            sums.add(row, values);
+        }
+    }
+}
+
+impl Slot {
+    fn dense(&mut self, len: usize) -> (&mut [f32], Into) {
+        let into = match self {
+            Self::Dense(_) => Into::Add,
+            Self::Untouched(kept) => {
+                let mut kept = std::mem::take(kept);
+                kept.resize(len, 0.0);
+                *self = Self::Dense(kept);
+                Into::Replace
+            }
+            Self::Rows(_) => unreachable!("a parameter is a table or it is not; this is a bug"),
+        };
+        match self {
+            Self::Dense(values) => (values, into),
+            Self::Untouched(_) | Self::Rows(_) => unreachable!("just made dense; this is a bug"),
+        }
+    }
+
+    fn rows(&mut self, rows: usize, width: usize) -> &mut RowSums {
+        if !matches!(self, Self::Rows(_)) {
+            *self = Self::Rows(RowSums::new(rows, width));
+        }
+        match self {
+            Self::Rows(sums) => sums,
+            Self::Untouched(_) | Self::Dense(_) => unreachable!("just made a table; this is a bug"),
+        }
+    }
+}
+
+/// A handle on one shard's gradients, which its operations share.
+#[derive(Debug, Clone)]
+pub(crate) struct Ledger(Arc<Mutex<Gradients>>);
+
+impl Ledger {
+    pub(crate) fn new(gradients: Gradients) -> Self {
+        Self(Arc::new(Mutex::new(gradients)))
+    }
+
+    /// A shard is one thread, so nobody waits here; a panic elsewhere leaves sums that are
+    /// cleared before they are used again.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Gradients> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,104 @@
+//! Which rows belong to which text.
+
+use super::NnError;
+use super::random::fold;
+
+/// Whether a row stands for a token or for a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKind {
+    /// A row a token, texts end to end.
+    Tokens,
+    /// A row a text.
+    Texts,
+}
+
+/// The texts of a batch, end to end: where each begins, and the key its dropout masks grow from.
+#[derive(Debug)]
+pub(crate) struct Ragged {
+    offsets: Vec<usize>,
+    keys: Vec<u64>,
+}
+
+impl Ragged {
+    /// Checks that `offsets` starts at zero, rises strictly and ends at `ids`; a text's key is
+    /// its position in the batch.
+    pub(crate) fn new(ids: usize, offsets: &[u32]) -> Result<Self, NnError> {
+        let wrong = |found: String| NnError::Offsets { ids, found };
+        if offsets.len() < 2 || offsets[0] != 0 {
+            return Err(wrong(format!("{} entries, the first {:?}", offsets.len(), offsets.first())));
+        }
+        if let Some(pair) = offsets.windows(2).find(|pair| pair[0] >= pair[1]) {
+            return Err(wrong(format!("{} before {}", pair[0], pair[1])));
+        }
+        let offsets: Vec<usize> = offsets.iter().map(|&offset| offset as usize).collect();
+        if offsets[offsets.len() - 1] != ids {
+            return Err(wrong(format!("{} at the end", offsets[offsets.len() - 1])));
+        }
+        let keys = (0..offsets.len() as u64 - 1).collect();
+        Ok(Self { offsets, keys })
+    }
+
+    /// The same texts with other keys.
+    pub(crate) fn with_keys(&self, keys: Vec<u64>) -> Result<Self, NnError> {
+        if keys.len() != self.texts() {
+            return Err(NnError::rows("text keys", format!("{} keys", self.texts()), keys.len().to_string()));
+        }
+        Ok(Self { keys, offsets: self.offsets.clone() })
+    }
+
+    pub(crate) fn texts(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    pub(crate) fn tokens(&self) -> usize {
+        self.offsets[self.texts()]
+    }
+
+    /// Rows of this kind in the batch.
+    pub(crate) fn rows(&self, kind: RowKind) -> usize {
+        match kind {
+            RowKind::Tokens => self.tokens(),
+            RowKind::Texts => self.texts(),
+        }
+    }
+
+    /// The rows of this kind that belong to `text`.
+    pub(crate) fn range(&self, kind: RowKind, text: usize) -> std::ops::Range<usize> {
+        match kind {
+            RowKind::Tokens => self.offsets[text]..self.offsets[text + 1],
+            RowKind::Texts => text..text + 1,
+        }
+    }
+
+    /// The key of the row at `position` of `text`, at one place of the network.
+    pub(crate) fn key(&self, place: u64, text: usize, position: usize) -> u64 {
+        fold(fold(place, self.keys[text]), position as u64)
+    }
+
+    /// Each token's position within its text.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = usize> + '_ {
+        self.offsets.windows(2).flat_map(|pair| 0..pair[1] - pair[0])
+    }
+
+    /// The first row of every text.
+    pub(crate) fn firsts(&self) -> &[usize] {
+        &self.offsets[..self.texts()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_that_are_no_batch_are_refused() {
+        let cases: [(usize, &[u32]); 6] = [(0, &[]), (0, &[0]), (3, &[1, 3]), (3, &[0, 2]), (3, &[0, 2, 2, 3]), (3, &[0, 3, 2])];
+        for (ids, offsets) in cases {
+            assert!(matches!(Ragged::new(ids, offsets), Err(NnError::Offsets { .. })), "{offsets:?}");
+        }
+        let ragged = Ragged::new(5, &[0, 3, 5]).expect("a batch");
+        assert_eq!(ragged.positions().collect::<Vec<_>>(), [0, 1, 2, 0, 1]);
+        assert_eq!(ragged.range(RowKind::Tokens, 1), 3..5);
+        assert_eq!(ragged.range(RowKind::Texts, 1), 1..2);
+    }
+}
