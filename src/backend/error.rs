@@ -43,7 +43,9 @@ pub enum BackendError {
     #[error(transparent)]
     Logits(#[from] DecideError),
     /// The engine does not give the answers that the bundle was written with.
-    #[error("the {engine} engine answers golden text {text} with logit {found} for label {label:?}: expected {expected} within {tolerance:e}")]
+    #[error(
+        "the {engine} engine answers golden text {text} with logit {found} for label {label:?}: expected {expected} within {tolerance:e}"
+    )]
     Golden {
         /// `onnx` or `candle`.
         engine: &'static str,

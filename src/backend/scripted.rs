@@ -42,7 +42,8 @@ impl Scripted {
 pub fn logit(ids: &[u32], label: usize) -> f32 {
     // FNV-1a over ids and label, folded to 16 bits: any change of a text changes its row.
     let label = u32::try_from(label).unwrap_or(u32::MAX);
-    let hash = ids.iter().chain([&label]).fold(0xcbf2_9ce4_8422_2325_u64, |hash, &id| (hash ^ u64::from(id)).wrapping_mul(0x0100_0000_01b3));
+    let hash =
+        ids.iter().chain([&label]).fold(0xcbf2_9ce4_8422_2325_u64, |hash, &id| (hash ^ u64::from(id)).wrapping_mul(0x0100_0000_01b3));
     let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
     let folded = u16::from_le_bytes([a ^ c ^ e ^ g, b ^ d ^ f ^ h]);
     f32::from(folded) / 8192.0 - 4.0

@@ -74,7 +74,8 @@ impl Folder {
 
 fn read_whole(resolved: &Path, path: &Path, bytes: u64) -> Result<Arc<[u8]>, BundleError> {
     let mut file = File::open(resolved).map_err(BundleError::io(path, "open"))?;
-    let length = usize::try_from(bytes).map_err(|_| BundleError::TooLarge { path: path.to_owned(), limit: usize::MAX as u64, found: bytes })?;
+    let length =
+        usize::try_from(bytes).map_err(|_| BundleError::TooLarge { path: path.to_owned(), limit: usize::MAX as u64, found: bytes })?;
     let mut content = zeroed(length);
     let buffer = Arc::get_mut(&mut content).expect("a fresh value has one owner; this is a bug");
     file.read_exact(buffer).map_err(BundleError::io(path, "read"))?;

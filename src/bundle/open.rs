@@ -45,7 +45,8 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
         check_graph(graph, signature, &layout, &manifest, &folder)?;
     }
 
-    let labels = LabelSet::new(manifest.labels.iter().cloned()).map_err(|error| BundleError::value(&at, "labels", "distinct names", error))?;
+    let labels =
+        LabelSet::new(manifest.labels.iter().cloned()).map_err(|error| BundleError::value(&at, "labels", "distinct names", error))?;
     let decider = decider(&manifest, labels.clone(), &at)?;
     let golden_path = folder.file(files::GOLDEN);
     let golden = GoldenTwin::parse(&golden, &golden_path)?.resolve(labels.len(), &golden_path)?;
@@ -191,7 +192,8 @@ fn check_graph(bytes: &[u8], signature: &OnnxTwin, layout: &Layout, manifest: &M
 }
 
 fn decider(manifest: &Manifest, labels: LabelSet, at: &Path) -> Result<Decider, BundleError> {
-    let refused = |member: &'static str| move |error: DecideError| BundleError::value(at, member, "parameters in their range, one a label", error);
+    let refused =
+        |member: &'static str| move |error: DecideError| BundleError::value(at, member, "parameters in their range, one a label", error);
     let calibrators = manifest.precision.calibrators.iter().cloned().map(|twin| twin.resolve()).collect::<Result<Vec<_>, _>>();
     let calibrators = calibrators.map_err(refused("precision.calibrators"))?;
     let thresholds = Thresholds::new(manifest.precision.thresholds.values.clone()).map_err(refused("precision.thresholds"))?;
@@ -228,9 +230,8 @@ fn check_card(card: &Card, labels: &LabelSet, at: &Path) -> Result<(), BundleErr
             return Err(BundleError::value(at, format!("metrics[{index}].name"), "sets with different names", &set.name));
         }
         for figures in [&set.tuned, &set.at_half] {
-            check_figures(figures, labels).map_err(|(member, expected, found)| {
-                BundleError::value(at, format!("metrics[{index}].{member}"), expected, found)
-            })?;
+            check_figures(figures, labels)
+                .map_err(|(member, expected, found)| BundleError::value(at, format!("metrics[{index}].{member}"), expected, found))?;
         }
     }
     Ok(())

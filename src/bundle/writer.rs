@@ -219,8 +219,7 @@ fn manifest(parts: &BundleParts, files: BTreeMap<String, FileTwin>) -> Manifest 
         outputs: vec![GRAPH_OUTPUT.to_owned()],
         weights: weights_location(storage).to_owned(),
     });
-    let thresholds =
-        ThresholdsTwin { policy: parts.threshold_policy.clone(), values: parts.decider.thresholds().values().to_vec() };
+    let thresholds = ThresholdsTwin { policy: parts.threshold_policy.clone(), values: parts.decider.thresholds().values().to_vec() };
     let calibrators = parts.decider.calibrators().iter().map(CalibratorTwin::of).collect();
     Manifest {
         schema_version: SCHEMA_VERSION,

@@ -1,12 +1,8 @@
-//! Why a network could not be exported, or its export could not be trusted.
+//! Why a network could not be recorded.
 
 use thiserror::Error;
 
-use crate::backend::{BackendError, EngineKind};
-use crate::model::ConfigError;
-use crate::text::TextError;
-
-/// Why an export failed.
+/// Why a network could not be recorded.
 #[derive(Debug, Error)]
 pub enum ExportError {
     /// A parameter that the weights do not have.
@@ -28,29 +24,5 @@ pub enum ExportError {
         expected: &'static str,
         /// What it was given.
         found: &'static str,
-    },
-    /// The network's configuration cannot be built.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The bundle holds no graph to verify.
-    #[error("expected a bundle with an onnx graph, found none")]
-    NoGraph,
-    /// An engine failed while its answers were compared.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    /// The texts to compare on cannot be laid out.
-    #[error(transparent)]
-    Text(#[from] TextError),
-    /// Two engines differ by more than the bundle allows.
-    #[error("the {engine} engine: expected logits within {tolerance:e} of {of}, found a difference of {found:e}")]
-    Parity {
-        /// The engine at fault.
-        engine: EngineKind,
-        /// What it was compared with.
-        of: &'static str,
-        /// The most that was allowed.
-        tolerance: f64,
-        /// The largest absolute difference.
-        found: f64,
     },
 }

@@ -11,7 +11,7 @@ mod verify;
 
 pub use error::ExportError;
 pub use graph::{OnnxGraph, Recorded, Rows};
-pub use verify::{EngineParity, ParityReport, verify};
+pub use verify::{EngineParity, ParityReport, VerifyError, verify};
 
 use prost::Message;
 

@@ -2,10 +2,37 @@
 
 use std::path::Path;
 
-use super::ExportError;
-use crate::backend::{self, Backend, EngineKind, Options};
+use thiserror::Error;
+
+use crate::backend::{self, Backend, BackendError, EngineKind, Options};
 use crate::bundle::{Bundle, GoldenSet};
-use crate::text::{Batch, Encoding};
+use crate::text::{Batch, Encoding, TextError};
+
+/// Why a bundle's engines could not be trusted to be one model.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// The bundle holds no graph to verify.
+    #[error("expected a bundle with an onnx graph, found none")]
+    NoGraph,
+    /// An engine failed while its answers were compared.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The texts to compare on cannot be laid out.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// Two answers differ by more than the bundle allows.
+    #[error("the {engine} engine: expected logits within {tolerance:e} of {of}, found a difference of {found:e}")]
+    Parity {
+        /// The engine at fault.
+        engine: EngineKind,
+        /// What it was compared with.
+        of: &'static str,
+        /// The most that was allowed.
+        tolerance: f64,
+        /// The largest absolute difference.
+        found: f64,
+    },
+}
 
 /// How far one engine was from the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,11 +64,11 @@ pub struct ParityReport {
 /// `library` is ONNX Runtime's shared library.
 ///
 /// # Errors
-/// [`ExportError::Parity`] when a difference exceeds the bundle's tolerance;
-/// [`ExportError::NoGraph`] and the engines' own errors.
-pub fn verify(bundle: &Bundle, library: &Path) -> Result<ParityReport, ExportError> {
+/// [`VerifyError::Parity`] when a difference exceeds the bundle's tolerance;
+/// [`VerifyError::NoGraph`] and the engines' own errors.
+pub fn verify(bundle: &Bundle, library: &Path) -> Result<ParityReport, VerifyError> {
     if bundle.graph().is_none() {
-        return Err(ExportError::NoGraph);
+        return Err(VerifyError::NoGraph);
     }
     let golden = bundle.golden();
     let options = Options { library: Some(library.to_owned()), ..Options::default() };
@@ -63,7 +90,7 @@ pub fn verify(bundle: &Bundle, library: &Path) -> Result<ParityReport, ExportErr
 }
 
 /// All golden logits, three times: texts alone, in pairs, and in one batch.
-fn answer_in_every_shape(backend: &mut dyn Backend, golden: &GoldenSet) -> Result<Vec<Vec<f32>>, ExportError> {
+fn answer_in_every_shape(backend: &mut dyn Backend, golden: &GoldenSet) -> Result<Vec<Vec<f32>>, VerifyError> {
     let encodings = golden.ids.iter().map(|ids| Encoding::new(ids.clone(), false)).collect::<Result<Vec<_>, _>>()?;
     [1, 2, encodings.len()].into_iter().map(|size| answer(backend, &encodings, size)).collect()
 }
@@ -71,7 +98,7 @@ fn answer_in_every_shape(backend: &mut dyn Backend, golden: &GoldenSet) -> Resul
 /// Logits in the order of `encodings`, computed `size` texts at a time.
 ///
 /// Batches take every n-th text, so that a batch mixes lengths whatever the order.
-fn answer(backend: &mut dyn Backend, encodings: &[Encoding], size: usize) -> Result<Vec<f32>, ExportError> {
+fn answer(backend: &mut dyn Backend, encodings: &[Encoding], size: usize) -> Result<Vec<f32>, VerifyError> {
     let batches = encodings.len().div_ceil(size);
     let mut rows = vec![Vec::new(); encodings.len()];
     for first in 0..batches {
@@ -89,6 +116,6 @@ fn difference(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max)
 }
 
-fn within(engine: EngineKind, of: &'static str, tolerance: f64, found: f64) -> Result<(), ExportError> {
-    if found <= tolerance { Ok(()) } else { Err(ExportError::Parity { engine, of, tolerance, found }) }
+fn within(engine: EngineKind, of: &'static str, tolerance: f64, found: f64) -> Result<(), VerifyError> {
+    if found <= tolerance { Ok(()) } else { Err(VerifyError::Parity { engine, of, tolerance, found }) }
 }

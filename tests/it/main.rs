@@ -8,8 +8,12 @@
     reason = "one binary without an outside; a test is an edge: it reads the clock and the environment, and fails by panicking"
 )]
 
+mod backend;
+mod bundle;
+mod export;
 mod support;
 mod tidy;
+mod tiny;
 mod train_base;
 mod train_data;
 mod train_plan;

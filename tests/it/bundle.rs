@@ -1,0 +1,1 @@
+//! Bundles: what is written opens again, and nothing broken opens.
