@@ -1,1 +1,38 @@
-//! The serve room.
+//! The server: HTTP in, calibrated emotions out.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | [`args`], [`config`] | the command line as typed, then as resolved |
+//! | [`boot`] | bundle to [`Service`]: open, verify, warm |
+//! | `app`, `shutdown` | listening, and stopping in order |
+//! | `edge` | what every request gets: id, error shape, headers, counters, one log line |
+//! | `routes`, `wire` | the paths; their JSON, checked going in and ordered going out |
+//! | [`engine`], [`batching`] | admission, the queue, the workers; which texts go together |
+//! | [`error`] | everything that can go wrong with a request, and its status |
+//! | [`telemetry`] | the metrics |
+//! | [`probe`] | the client side of a health check |
+//!
+//! A request walks left to right with one wait: JSON, checked request, permit, encode on the
+//! blocking pool, ticket, logits, decide, JSON. It never panics the process, never blocks an
+//! async worker, and its text is never logged.
+
+pub mod args;
+pub mod batching;
+pub mod boot;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod model;
+pub mod probe;
+pub mod telemetry;
+
+mod app;
+mod clock;
+mod edge;
+mod routes;
+mod shutdown;
+mod wire;
+
+pub use app::run;
+pub use boot::{ServeError, Service};
+pub use config::{ServeConfig, Settings};

@@ -1,0 +1,108 @@
+//! The server's configuration as resolved: every value present, in range, and consistent with the
+//! others. How it is typed is [`args`](super::args)' business.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::engine::QueueLimits;
+use crate::backend::EngineKind;
+
+/// Everything `limbic-serve` needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServeConfig {
+    /// The bundle's folder.
+    pub bundle: PathBuf,
+    /// Where to listen; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// How to compute.
+    pub engine: EngineConfig,
+    /// How to serve.
+    pub settings: Settings,
+}
+
+/// Which engine, how often, and with how many threads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// The engine.
+    pub kind: EngineKind,
+    /// The ONNX Runtime library; the candle engine does not look at it.
+    pub ort_library: PathBuf,
+    /// Workers, each a thread with its own session.
+    pub workers: NonZeroUsize,
+    /// Threads inside one session.
+    pub intra_threads: NonZeroUsize,
+}
+
+/// What does not depend on the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// What one request may bring.
+    pub limits: Limits,
+    /// What may wait.
+    pub queue: QueueLimits,
+    /// Most tokens a batch.
+    pub batch_tokens: NonZeroUsize,
+    /// How long things may take.
+    pub times: Times,
+    /// Threads that speak HTTP.
+    pub async_workers: NonZeroUsize,
+}
+
+/// What one request may bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a body.
+    pub body_bytes: usize,
+    /// Pieces that a chunked body may come in: many tiny ones cost far more than their bytes.
+    pub body_chunks: usize,
+    /// Texts.
+    pub texts: NonZeroUsize,
+    /// Characters (Unicode scalar values) of one text.
+    pub characters: usize,
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// From a request's head to its answer, unless the request says otherwise.
+    pub deadline: Duration,
+    /// The most a request may ask for in `x-request-timeout-ms`.
+    pub longest_deadline: Duration,
+    /// For a request's head to arrive, and then for its body.
+    pub slow_client: Duration,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+    /// From the stop signal until admission ends; readiness has fallen meanwhile.
+    pub drain_delay: Duration,
+    /// From then until what is still in flight is given up.
+    pub drain: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits { body_bytes: 1 << 20, body_chunks: 1 << 16, texts: count(64), characters: 20_000 },
+            queue: QueueLimits { texts: count(1024), tokens: count(65_536) },
+            batch_tokens: count(256),
+            times: Times {
+                deadline: Duration::from_secs(10),
+                longest_deadline: Duration::from_secs(60),
+                slow_client: Duration::from_secs(5),
+                keep_alive: Duration::from_secs(75),
+                drain_delay: Duration::ZERO,
+                drain: Duration::from_secs(25),
+            },
+            async_workers: count(1),
+        }
+    }
+}
+
+/// A constant that is not zero.
+const fn count(value: usize) -> NonZeroUsize {
+    match NonZeroUsize::new(value) {
+        Some(value) => value,
+        None => NonZeroUsize::MIN,
+    }
+}

@@ -1,0 +1,153 @@
+//! What happens to every request whatever its route: an id, the error's shape, the headers, the
+//! counters and at most one line in the log. The text of a request is never in any of them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
+use uuid::Uuid;
+
+use super::app::App;
+use super::clock;
+use super::error::{ApiError, Dialect};
+use super::routes::Route;
+use super::shutdown::InFlight;
+use super::telemetry::{Rejection, Telemetry};
+use super::wire::problem;
+
+/// Longest request id taken over from a client.
+const MAX_ID: usize = 128;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a handler needs to know of its own request.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// The client's id where it sent a good one, else a `UUIDv7`.
+    pub(crate) id: String,
+    /// When the head had arrived.
+    pub(crate) started: Instant,
+}
+
+impl Call {
+    /// Of a request that came through [`edge`].
+    pub(crate) fn of(request: &HttpRequest) -> Self {
+        request.extensions().get::<Self>().cloned().expect("every request passes the edge: this is a bug")
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.row(Dialect::Problem).status
+    }
+}
+
+/// The outermost middleware.
+pub(crate) async fn edge(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let app = request.app_data::<web::Data<App>>().cloned().expect("the app's data is registered: this is a bug");
+    let route = Route::of(request.match_pattern().as_deref());
+    let call = Call { id: request_id(request.headers()), started: clock::now() };
+    let mut departure =
+        Departure { call: call.clone(), route, telemetry: Arc::clone(&app.telemetry), answered: false, _in_flight: app.lifecycle.enter() };
+    request.extensions_mut().insert(call.clone());
+    let (request, response) = next.call(request).await?.into_parts();
+    let error = response.error().map(|error| error.as_error::<ApiError>().cloned().unwrap_or_else(|| foreign(response.status())));
+    let mut response = match &error {
+        Some(error) => problem::render(error, route.dialect(), &call.id),
+        None => response.map_into_boxed_body(),
+    };
+    dress(&mut response, &call.id, app.lifecycle.is_draining());
+    departure.answer(&response, error.as_ref());
+    Ok(ServiceResponse::new(request, response))
+}
+
+/// The framework's own refusals have no text of their own worth telling.
+fn foreign(status: StatusCode) -> ApiError {
+    if status.is_client_error() { ApiError::Malformed("the request could not be read".to_owned()) } else { ApiError::Internal }
+}
+
+fn dress(response: &mut HttpResponse, id: &str, draining: bool) {
+    if draining {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// The client's id if it is `[A-Za-z0-9._-]{1,128}`, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let good = |id: &&str| {
+        (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(good);
+    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// Counts a request once, whether it is answered or its client leaves first.
+struct Departure {
+    call: Call,
+    route: Route,
+    telemetry: Arc<Telemetry>,
+    answered: bool,
+    /// Released last: the drain waits for it.
+    _in_flight: InFlight,
+}
+
+impl Departure {
+    fn answer(&mut self, response: &HttpResponse, error: Option<&ApiError>) {
+        self.answered = true;
+        let status = response.status().as_u16();
+        let took = clock::now().saturating_duration_since(self.call.started);
+        self.telemetry.response(self.route, status, took);
+        if let Some(reason) = error.and_then(rejection) {
+            self.telemetry.rejected(reason);
+        }
+        let (id, route, ms) = (self.call.id.as_str(), self.route.pattern(), clock::millis(took));
+        if status >= 500 && error == Some(&ApiError::Internal) {
+            tracing::error!(id, route, status, ms, "answered");
+        } else {
+            tracing::debug!(id, route, status, ms, "answered");
+        }
+    }
+}
+
+impl Drop for Departure {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.telemetry.rejected(Rejection::Abandoned);
+            tracing::debug!(id = self.call.id, route = self.route.pattern(), status = 499, "the client left");
+        }
+    }
+}
+
+fn rejection(error: &ApiError) -> Option<Rejection> {
+    match error {
+        ApiError::Overloaded(_) => Some(Rejection::Overloaded),
+        ApiError::Draining(_) => Some(Rejection::Draining),
+        ApiError::NotReady(_) => Some(Rejection::NotReady),
+        ApiError::Deadline(_) => Some(Rejection::Deadline),
+        ApiError::Malformed(_)
+        | ApiError::NotFound
+        | ApiError::UnknownModel(_)
+        | ApiError::MethodNotAllowed(_)
+        | ApiError::BodyTimeout
+        | ApiError::BodyTooLarge(_)
+        | ApiError::TooManyTexts(_)
+        | ApiError::UnsupportedMediaType(_)
+        | ApiError::Invalid(_)
+        | ApiError::EmptyText(_)
+        | ApiError::TextTooLong(_)
+        | ApiError::Internal => None,
+    }
+}

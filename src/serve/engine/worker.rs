@@ -1,0 +1,134 @@
+//! One worker: a thread, its backend, and what it does when that backend fails.
+//!
+//! An error on several texts is retried one text at a time, so that one bad text does not fail
+//! strangers. A panic fails its batch and replaces the backend, whose state can no longer be
+//! trusted; while no replacement can be had the worker counts as down and keeps trying.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use super::queue::{Item, Stage};
+use super::{BackendFactory, EngineError, Shared};
+use crate::backend::{Backend, BackendError};
+use crate::decide::Logits;
+use crate::serve::clock;
+use crate::serve::telemetry::BatchSize;
+use crate::text::Batch;
+
+/// The pause after a first failure to rebuild; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Computes batches until the engine ends.
+pub(super) fn run(shared: &Shared, mut backend: Box<dyn Backend>, factory: &BackendFactory) {
+    while let Some(items) = shared.next(backend.cost()) {
+        let taken = clock::now();
+        let computed = catch_unwind(AssertUnwindSafe(|| compute(&mut *backend, &items)));
+        let done = clock::now();
+        let texts = items.len();
+        shared.lock().learn(texts, done.saturating_duration_since(taken));
+        shared.telemetry.batch(BatchSize::of(items.iter().map(|item| item.encoding.ids().len())));
+        match computed {
+            Ok(rows) => tell(&items, rows, taken, done),
+            Err(_) => {
+                items.iter().for_each(|item| item.request.fail(EngineError::Panicked));
+                drop(items);
+                tracing::error!(texts, "an engine panicked; its worker builds a new one");
+                // A backend that panicked may panic again as it is dropped.
+                drop(catch_unwind(AssertUnwindSafe(|| drop(backend))));
+                match rebuild(shared, factory) {
+                    Some(fresh) => backend = fresh,
+                    None => return,
+                }
+            }
+        }
+    }
+}
+
+fn tell(items: &[Item], rows: Vec<Result<Vec<f32>, EngineError>>, taken: Instant, done: Instant) {
+    for (item, row) in items.iter().zip(rows) {
+        match row {
+            Ok(row) => item.request.fill(item.slot, &row, taken, done),
+            Err(error) => item.request.fail(error),
+        }
+    }
+}
+
+/// One result a text, in order.
+fn compute(backend: &mut dyn Backend, items: &[Item]) -> Vec<Result<Vec<f32>, EngineError>> {
+    match forward(backend, items) {
+        Ok(logits) => (0..items.len()).map(|row| Ok(logits.row(row).to_vec())).collect(),
+        Err(error) if items.len() == 1 => vec![Err(error)],
+        Err(error) => {
+            tracing::warn!(texts = items.len(), %error, "a batch failed; trying its texts one by one");
+            let alone = |item| forward(backend, std::slice::from_ref(item)).map(|logits| logits.row(0).to_vec());
+            items.iter().map(alone).collect()
+        }
+    }
+}
+
+fn forward(backend: &mut dyn Backend, items: &[Item]) -> Result<Logits, EngineError> {
+    let failed = |reason: String| EngineError::Failed { reason };
+    let batch = Batch::new(items.iter().map(|item| &item.encoding)).map_err(|error| failed(error.to_string()))?;
+    let logits = backend.forward(&batch).map_err(|error: BackendError| failed(error.to_string()))?;
+    if logits.rows() != items.len() {
+        return Err(failed(format!("expected {} rows of logits, found {}", items.len(), logits.rows())));
+    }
+    Ok(logits)
+}
+
+/// A new backend, however long it takes; nothing when the engine ends meanwhile.
+fn rebuild(shared: &Shared, factory: &BackendFactory) -> Option<Box<dyn Backend>> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match catch_unwind(AssertUnwindSafe(|| factory())) {
+            Ok(Ok(backend)) => {
+                up(shared, pause > FIRST_PAUSE);
+                return Some(backend);
+            }
+            Ok(Err(error)) => tracing::error!(%error, "an engine could not be rebuilt"),
+            Err(_) => tracing::error!("an engine panicked as it was rebuilt"),
+        }
+        if pause == FIRST_PAUSE {
+            down(shared);
+        }
+        if ended_within(shared, pause) {
+            return None;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn up(shared: &Shared, was_down: bool) {
+    if was_down {
+        shared.lock().up += 1;
+        tracing::info!("an engine worker is up again");
+    }
+}
+
+/// Counts this worker out. The last one to go leaves nobody for what waits.
+fn down(shared: &Shared) {
+    let mut queue = shared.lock();
+    queue.up -= 1;
+    if queue.up == 0 {
+        for item in queue.drain() {
+            item.request.fail(EngineError::Down);
+        }
+    }
+}
+
+/// Waits for `pause`, or for the engine to end.
+fn ended_within(shared: &Shared, pause: Duration) -> bool {
+    let until = clock::now() + pause;
+    let mut queue = shared.lock();
+    loop {
+        let left = until.saturating_duration_since(clock::now());
+        if queue.stage == Stage::Ending || left.is_zero() {
+            return queue.stage == Stage::Ending;
+        }
+        queue = shared.wake.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+    }
+}
+

@@ -1,0 +1,26 @@
+//! What the routes know of the model they serve. The weights are the engine's; here is what turns
+//! texts into ids and logits into answers, and what the answers say about their origin.
+
+use crate::decide::Decider;
+use crate::text::TextEncoder;
+
+/// One model, ready to be asked about.
+#[derive(Debug, Clone)]
+pub struct ServedModel {
+    /// The name that requests and paths use.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The bundle's content hash, `sha256:...`.
+    pub digest: String,
+    /// How the weights are stored.
+    pub precision: &'static str,
+    /// When the bundle was made, seconds since 1970.
+    pub created: u64,
+    /// Texts to ids, exactly as in training.
+    pub encoder: TextEncoder,
+    /// Logits to probabilities and labels.
+    pub decider: Decider,
+    /// The model card, as `GET /v1/models/{id}` gives it.
+    pub card: serde_json::Value,
+}

@@ -1,0 +1,60 @@
+//! The routes that say something about the server and its model.
+
+use actix_web::http::header::RETRY_AFTER;
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use crate::serve::app::App;
+use crate::serve::error::ApiError;
+
+/// `GET /`: where to go from here.
+pub(super) async fn signpost(app: web::Data<App>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({
+        "name": "limbic",
+        "version": env!("CARGO_PKG_VERSION"),
+        "model": app.model.name,
+        "classify": ["POST /v1/emotions", "POST /predict", "POST /"],
+        "about": ["GET /v1/models", "GET /health/ready", "GET /health/live", "GET /metrics"],
+    }))
+}
+
+/// `GET /v1/models`: the list, as OpenAI's clients read it.
+pub(super) async fn models(app: web::Data<App>) -> HttpResponse {
+    let model = &app.model;
+    HttpResponse::Ok().json(json!({
+        "object": "list",
+        "data": [{"id": model.name, "object": "model", "created": model.created, "owned_by": "limbic"}],
+    }))
+}
+
+/// `GET /v1/models/{id}`: the card.
+pub(super) async fn model(app: web::Data<App>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    if *id != app.model.name {
+        return Err(ApiError::UnknownModel(app.model.name.clone()));
+    }
+    Ok(HttpResponse::Ok().json(&app.model.card))
+}
+
+/// `GET /health/live`: the process runs and its HTTP side answers.
+pub(super) async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "live"}))
+}
+
+/// `GET /health/ready`: whether to send traffic here.
+pub(super) async fn ready(app: web::Data<App>) -> HttpResponse {
+    let status = match (app.lifecycle.is_draining(), app.engine.is_up()) {
+        (false, true) => return HttpResponse::Ok().json(json!({"status": "ready"})),
+        (true, _) => "draining",
+        (false, false) => "not_ready",
+    };
+    HttpResponse::ServiceUnavailable().insert_header((RETRY_AFTER, app.engine.retry_after())).json(json!({"status": status}))
+}
+
+/// `GET /metrics`: Prometheus' text format.
+pub(super) async fn metrics(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+    let page = app.telemetry.render(app.engine.depth()).map_err(|error| {
+        tracing::error!(%error, "the metrics could not be written");
+        ApiError::Internal
+    })?;
+    Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(page))
+}

@@ -1,0 +1,11 @@
+//! Twins of inner types, as they stand on the wire: what is read is checked member by member with
+//! a JSON pointer for everything wrong, what is written keeps its members' order.
+
+pub(super) mod card;
+pub(super) mod check;
+pub(super) mod emotions;
+pub(super) mod hf;
+pub(super) mod json;
+pub(super) mod problem;
+pub(super) mod ranked;
+pub(super) mod tei;
