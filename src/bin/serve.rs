@@ -1,2 +1,91 @@
-//! `limbic-serve`.
-fn main() {}
+//! `limbic-serve`: parse, resolve, open, bind, say so, serve until told to stop.
+//!
+//! The edge of the server: signals, environment, standard streams and the exit status live here.
+
+use std::io::{Write, stderr, stdout};
+use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use limbic::serve::args::{Command, LogArgs, LogFormat, ServeArgs, ServingArgs, Surroundings};
+use limbic::serve::{self, Service, probe};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args = ServeArgs::parse();
+    let outcome = match args.command {
+        Some(Command::Healthcheck(check)) => probe::probe(&check.target()).map_err(anyhow::Error::from),
+        None => {
+            start_logging(&args.log);
+            serve(args.serving)
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain on one line, for whoever reads a container's last words.
+            let _ = writeln!(stderr(), "limbic-serve: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: ServingArgs) -> Result<()> {
+    let config = args.resolve(&surroundings())?;
+    let service = Service::open(&config)?;
+    let listener = TcpListener::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    writeln!(stdout(), "listening on http://{address} {}", service.summary())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let served = runtime.block_on(async { serve::run(listener, service, stop()?).await.map_err(anyhow::Error::from) });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+fn surroundings() -> Surroundings {
+    #[expect(clippy::disallowed_methods, reason = "this is the binary")]
+    let ort_dylib_path = std::env::var_os("ORT_DYLIB_PATH").map(Into::into);
+    let folders = std::env::current_dir().into_iter().collect();
+    Surroundings { cores: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN), ort_dylib_path, folders }
+}
+
+/// Resolves at the first SIGTERM or SIGINT; the second ends the process where it stands.
+fn stop() -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    Ok(async move {
+        let mut next = async move || {
+            tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
+        };
+        next().await;
+        tokio::spawn(async move {
+            next().await;
+            #[expect(clippy::disallowed_methods, reason = "a second signal asks to drop everything")]
+            std::process::exit(130);
+        });
+    })
+}
+
+fn start_logging(log: &LogArgs) {
+    // Only our own events: what a dependency logs is not known to be free of requests' text.
+    let targets = Targets::new().with_target("limbic", log.log_level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
+    let registry = tracing_subscriber::registry().with(targets);
+    match log.log_format {
+        LogFormat::Text => registry.with(lines.with_ansi(false)).init(),
+        LogFormat::Json => registry.with(lines.json()).init(),
+    }
+    // A panic's message may quote the text that caused it; its place is enough to find it.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(target: "limbic::panic", place, "a thread panicked");
+    }));
+}

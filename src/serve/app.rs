@@ -58,9 +58,7 @@ pub async fn run(listener: TcpListener, service: Service, shutdown: impl Future<
     let app = web::Data::new(App { model, engine: Arc::new(engine), telemetry, settings, lifecycle });
     let shared = app.clone();
     let times = settings.times;
-    let server = HttpServer::new(move || {
-        ActixApp::new().app_data(shared.clone()).wrap(from_fn(edge::edge)).configure(routes::register)
-    });
+    let server = HttpServer::new(move || ActixApp::new().app_data(shared.clone()).wrap(from_fn(edge::edge)).configure(routes::register));
     let mut server = server
         .workers(settings.async_workers.get())
         // Tokenising is all that runs there, and the engine's permits bound how much of it waits.
@@ -102,7 +100,7 @@ async fn join(engine: Arc<Engine>) {
     let (done, wait) = oneshot::channel();
     let joiner = std::thread::Builder::new().name("limbic-join".to_owned()).spawn(move || {
         engine.join();
-        drop(done.send(()));
+        let _ = done.send(());
     });
     if joiner.is_ok() {
         // An error means that the joiner panicked, after which there is nothing to wait for.

@@ -1,18 +1,12 @@
 //! The room's one clock. Everything else takes an [`Instant`] or a number of seconds, so that
 //! batching, deadlines and pace can be tested without waiting. Refuses to be mocked: pass the time.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// Now, for measuring.
 #[allow(clippy::disallowed_methods, reason = "the edge's clock: callers pass what it says on")]
 pub(super) fn now() -> Instant {
     Instant::now()
-}
-
-/// Seconds since 1970, for people.
-#[allow(clippy::disallowed_methods, reason = "the edge's clock: callers pass what it says on")]
-pub(super) fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// A duration in milliseconds, fraction kept.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::engine::QueueLimits;
-use crate::backend::EngineKind;
+use crate::backend::{EngineKind, Options};
 
 /// Everything `limbic-serve` needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +27,10 @@ pub struct ServeConfig {
 pub struct EngineConfig {
     /// The engine.
     pub kind: EngineKind,
-    /// The ONNX Runtime library; the candle engine does not look at it.
-    pub ort_library: PathBuf,
+    /// How each of its sessions is opened.
+    pub options: Options,
     /// Workers, each a thread with its own session.
     pub workers: NonZeroUsize,
-    /// Threads inside one session.
-    pub intra_threads: NonZeroUsize,
 }
 
 /// What does not depend on the model.

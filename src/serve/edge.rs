@@ -87,9 +87,8 @@ fn dress(response: &mut HttpResponse, id: &str, draining: bool) {
 
 /// The client's id if it is `[A-Za-z0-9._-]{1,128}`, else a new one.
 fn request_id(headers: &HeaderMap) -> String {
-    let good = |id: &&str| {
-        (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-    };
+    let good =
+        |id: &&str| (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(good);
     given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }

@@ -1,6 +1,8 @@
 //! What the routes know of the model they serve. The weights are the engine's; here is what turns
 //! texts into ids and logits into answers, and what the answers say about their origin.
 
+use super::wire::card;
+use crate::bundle::Bundle;
 use crate::decide::Decider;
 use crate::text::TextEncoder;
 
@@ -23,4 +25,21 @@ pub struct ServedModel {
     pub decider: Decider,
     /// The model card, as `GET /v1/models/{id}` gives it.
     pub card: serde_json::Value,
+}
+
+impl ServedModel {
+    /// What routes need of an opened bundle.
+    #[must_use]
+    pub fn of(bundle: &Bundle) -> Self {
+        Self {
+            name: bundle.name().to_owned(),
+            version: bundle.version().to_owned(),
+            digest: bundle.id().to_owned(),
+            precision: bundle.precision().name(),
+            created: bundle.created(),
+            encoder: bundle.text_encoder(),
+            decider: bundle.decider().clone(),
+            card: card::of(bundle),
+        }
+    }
 }

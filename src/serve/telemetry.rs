@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use prometheus::{Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
 
 use super::engine::Depth;
 use super::routes::Route;
@@ -140,13 +142,28 @@ impl Telemetry {
         let positives = counters(&registry, "limbic_label_positive_total", "Texts that a label was decided for.", &["model", "label"]);
         Self {
             requests,
-            request_seconds: histogram(&registry, "limbic_request_duration_seconds", "Time from a request's head to its answer, routes that classify.", seconds()),
+            request_seconds: histogram(
+                &registry,
+                "limbic_request_duration_seconds",
+                "Time from a request's head to its answer, routes that classify.",
+                seconds(),
+            ),
             stages: Stage::ALL.map(|stage| stages.with_label_values(&[stage.name()])),
             queue_texts: gauge(&registry, "limbic_queue_texts", "Texts waiting or with a place reserved."),
             queue_tokens: gauge(&registry, "limbic_queue_tokens", "Tokens waiting."),
             batch_texts: histogram(&registry, "limbic_batch_texts", "Texts in a computed batch.", powers_of_two(0, 9)),
-            batch_tokens: histogram(&registry, "limbic_batch_tokens", "Tokens in a computed batch, padding not counted.", powers_of_two(3, 15)),
-            padding: histogram(&registry, "limbic_batch_padding_ratio", "Real tokens over texts times the longest: 1 is no padding.", tenths()),
+            batch_tokens: histogram(
+                &registry,
+                "limbic_batch_tokens",
+                "Tokens in a computed batch, padding not counted.",
+                powers_of_two(3, 15),
+            ),
+            padding: histogram(
+                &registry,
+                "limbic_batch_padding_ratio",
+                "Real tokens over texts times the longest: 1 is no padding.",
+                tenths(),
+            ),
             rejected: Rejection::ALL.map(|reason| rejected.with_label_values(&[reason.name()])),
             truncated: counter(&registry, "limbic_truncated_texts_total", "Texts cut to the model's maximum length."),
             positives: labels.names().iter().map(|label| positives.with_label_values(&[model.name, label])).collect(),

@@ -99,10 +99,7 @@ impl State {
         let values = self.rows.drain(..).flatten().flatten().collect();
         let logits = Logits::new(labels, values).map_err(|error| EngineError::Failed { reason: error.to_string() })?;
         let first = self.first_taken.unwrap_or(done);
-        let timings = Timings {
-            queue: first.saturating_duration_since(self.submitted),
-            infer: done.saturating_duration_since(first),
-        };
+        let timings = Timings { queue: first.saturating_duration_since(self.submitted), infer: done.saturating_duration_since(first) };
         Ok(Answer { logits, timings })
     }
 

@@ -131,4 +131,3 @@ fn ended_within(shared: &Shared, pause: Duration) -> bool {
         queue = shared.wake.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
     }
 }
-

@@ -10,7 +10,9 @@ use crate::decide::Prediction;
 use crate::serve::app::App;
 use crate::serve::edge::Call;
 use crate::serve::error::ApiError;
-use crate::serve::wire::emotions::{ByLabel, Deciding, EmotionsAnswer, EmotionsRequest, ModelRef, Names, TextResult, ThresholdsUsed, Usage};
+use crate::serve::wire::emotions::{
+    ByLabel, Deciding, EmotionsAnswer, EmotionsRequest, ModelRef, Names, TextResult, ThresholdsUsed, Usage,
+};
 
 /// Calibrated scores of every label, and the labels that hold.
 pub(super) async fn emotions(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, ApiError> {

@@ -36,17 +36,8 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    const ALL: [Self; 9] = [
-        Self::Emotions,
-        Self::Predict,
-        Self::Root,
-        Self::Models,
-        Self::Model,
-        Self::Health,
-        Self::Live,
-        Self::Ready,
-        Self::Metrics,
-    ];
+    const ALL: [Self; 9] =
+        [Self::Emotions, Self::Predict, Self::Root, Self::Models, Self::Model, Self::Health, Self::Live, Self::Ready, Self::Metrics];
 
     /// The route that a router's pattern belongs to.
     pub(crate) fn of(pattern: Option<&str>) -> Self {
@@ -75,14 +66,9 @@ impl Route {
         match self {
             Self::Predict => Dialect::Tei,
             Self::Root => Dialect::HuggingFace,
-            Self::Emotions
-            | Self::Models
-            | Self::Model
-            | Self::Health
-            | Self::Live
-            | Self::Ready
-            | Self::Metrics
-            | Self::Unmatched => Dialect::Problem,
+            Self::Emotions | Self::Models | Self::Model | Self::Health | Self::Live | Self::Ready | Self::Metrics | Self::Unmatched => {
+                Dialect::Problem
+            }
         }
     }
 

@@ -83,7 +83,9 @@ fn texts(input: Option<Node>, faults: &mut Faults) -> (Vec<String>, bool) {
     match input {
         None => faults.note(Violation::at("/input", "input is missing: expected a string or a list of strings")),
         Some(Node::String(text)) => return (vec![text], true),
-        Some(Node::Array(list)) if list.is_empty() => faults.note(Violation::at("/input", "input is an empty list: expected at least one text")),
+        Some(Node::Array(list)) if list.is_empty() => {
+            faults.note(Violation::at("/input", "input is an empty list: expected at least one text"))
+        }
         Some(Node::Array(list)) => return (strings(list, "/input", faults), false),
         Some(other) => faults.mistyped("/input", "a string or a list of strings", &other),
     }

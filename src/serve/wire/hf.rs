@@ -49,7 +49,9 @@ fn texts(inputs: Option<Node>, faults: &mut Faults) -> (Vec<String>, bool) {
     match inputs {
         None => faults.note(Violation::at("/inputs", "inputs is missing: expected a string or a list of strings")),
         Some(Node::String(text)) => return (vec![text], true),
-        Some(Node::Array(list)) if list.is_empty() => faults.note(Violation::at("/inputs", "inputs is an empty list: expected at least one text")),
+        Some(Node::Array(list)) if list.is_empty() => {
+            faults.note(Violation::at("/inputs", "inputs is an empty list: expected at least one text"))
+        }
         Some(Node::Array(list)) => return (strings(list, "/inputs", faults), false),
         Some(other) => faults.mistyped("/inputs", "a string or a list of strings", &other),
     }

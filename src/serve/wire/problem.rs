@@ -95,4 +95,3 @@ fn fault(violation: &Violation) -> Fault<'_> {
     };
     Fault { pointer, header, detail: &violation.detail, limit: violation.limit, actual: violation.actual }
 }
-

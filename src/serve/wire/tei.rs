@@ -66,7 +66,9 @@ fn texts(inputs: Option<Node>, faults: &mut Faults) -> (Vec<String>, Shape) {
     match inputs {
         None => faults.note(Violation::at("/inputs", "inputs is missing: expected a string or a list of lists of one string")),
         Some(Node::String(text)) => return (vec![text], Shape::Single),
-        Some(Node::Array(list)) if list.is_empty() => faults.note(Violation::at("/inputs", "inputs is an empty list: expected at least one text")),
+        Some(Node::Array(list)) if list.is_empty() => {
+            faults.note(Violation::at("/inputs", "inputs is an empty list: expected at least one text"))
+        }
         Some(Node::Array(list)) if list.iter().all(|node| matches!(node, Node::String(_))) => {
             let texts = strings(list, "/inputs", faults);
             if texts.len() == 1 {

@@ -1,0 +1,255 @@
+//! The command line as typed, and the one conversion to what it means.
+//!
+//! Every option also has an environment variable `LIMBIC_...`; what is typed wins. Durations carry
+//! their unit: `10s`, `250ms`.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use thiserror::Error;
+
+use super::config::{EngineConfig, Limits, ServeConfig, Settings, Times};
+use super::engine::QueueLimits;
+use crate::backend::{BackendError, EngineKind, Options, find_library};
+
+/// Serves calibrated emotion probabilities of one bundle over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "limbic-serve", version, args_conflicts_with_subcommands = true)]
+pub struct ServeArgs {
+    /// Something other than serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What to serve and how.
+    #[command(flatten)]
+    pub serving: ServingArgs,
+    /// How to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Other things this program does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ask a running server whether it is ready; the exit status is the answer.
+    Healthcheck(HealthcheckArgs),
+}
+
+/// Which server to ask.
+#[derive(Debug, Args)]
+pub struct HealthcheckArgs {
+    /// The full address to ask, plain http.
+    #[arg(long, conflicts_with = "listen")]
+    pub url: Option<String>,
+    /// What the server was told to listen on.
+    #[arg(long, env = "LIMBIC_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+}
+
+impl HealthcheckArgs {
+    /// The address to ask. A server on all interfaces is asked on the loopback one.
+    #[must_use]
+    pub fn target(&self) -> String {
+        let host = self.listen.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:");
+        self.url.clone().unwrap_or_else(|| format!("http://{host}/health/ready"))
+    }
+}
+
+/// What to serve and how.
+#[derive(Debug, Args)]
+pub struct ServingArgs {
+    /// The bundle's folder.
+    #[arg(long, value_name = "DIR", env = "LIMBIC_BUNDLE")]
+    pub bundle: Option<PathBuf>,
+    /// Address and port; port 0 lets the system choose.
+    #[arg(long, env = "LIMBIC_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// What computes. The default is onnx where this build has it.
+    #[arg(long, env = "LIMBIC_ENGINE")]
+    pub engine: Option<Engine>,
+    /// The ONNX Runtime library. Without it: ORT_DYLIB_PATH, then what scripts/setup fetched.
+    #[arg(long, value_name = "PATH", env = "LIMBIC_ORT_LIBRARY")]
+    pub ort_library: Option<PathBuf>,
+    /// Engine workers, each with its own session. Without it: cores over --intra-threads.
+    #[arg(long, env = "LIMBIC_WORKERS")]
+    pub workers: Option<NonZeroUsize>,
+    /// Threads inside one session.
+    #[arg(long, env = "LIMBIC_INTRA_THREADS", default_value = "1")]
+    pub intra_threads: NonZeroUsize,
+    /// Threads that speak HTTP.
+    #[arg(long, env = "LIMBIC_HTTP_THREADS", default_value = "1")]
+    pub http_threads: NonZeroUsize,
+    /// Most tokens a batch, padding counted where the engine pads.
+    #[arg(long, env = "LIMBIC_BATCH_TOKENS", default_value = "256")]
+    pub batch_tokens: NonZeroUsize,
+    /// Most texts waiting.
+    #[arg(long, env = "LIMBIC_QUEUE_TEXTS", default_value = "1024")]
+    pub queue_texts: NonZeroUsize,
+    /// Most tokens waiting.
+    #[arg(long, env = "LIMBIC_QUEUE_TOKENS", default_value = "65536")]
+    pub queue_tokens: NonZeroUsize,
+    /// Most texts a request.
+    #[arg(long, env = "LIMBIC_MAX_TEXTS", default_value = "64")]
+    pub max_texts: NonZeroUsize,
+    /// Most characters a text.
+    #[arg(long, env = "LIMBIC_MAX_CHARACTERS", default_value = "20000")]
+    pub max_characters: NonZeroUsize,
+    /// Most bytes a body.
+    #[arg(long, env = "LIMBIC_MAX_BODY_BYTES", default_value = "1048576")]
+    pub max_body_bytes: NonZeroUsize,
+    /// From a request to its answer, unless it brings x-request-timeout-ms.
+    #[arg(long, env = "LIMBIC_DEADLINE", default_value = "10s", value_parser = duration)]
+    pub deadline: Duration,
+    /// The most that x-request-timeout-ms may ask for.
+    #[arg(long, env = "LIMBIC_MAX_DEADLINE", default_value = "60s", value_parser = duration)]
+    pub max_deadline: Duration,
+    /// After the stop signal, how long requests are still admitted while readiness has fallen.
+    #[arg(long, env = "LIMBIC_DRAIN_DELAY", default_value = "0s", value_parser = duration)]
+    pub drain_delay: Duration,
+    /// After that, how long what is in flight may take.
+    #[arg(long, env = "LIMBIC_DRAIN_TIMEOUT", default_value = "25s", value_parser = duration)]
+    pub drain_timeout: Duration,
+}
+
+/// How to log. Whatever the level, no text of a request is logged.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// How much is logged, to standard error; debug has a line for every request.
+    #[arg(long, env = "LIMBIC_LOG_LEVEL", default_value = "info")]
+    pub log_level: tracing::Level,
+    /// Lines for people or for machines.
+    #[arg(long, env = "LIMBIC_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// An engine's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// ONNX Runtime.
+    Onnx,
+    /// candle.
+    Candle,
+}
+
+impl From<Engine> for EngineKind {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Onnx => Self::Onnx,
+            Engine::Candle => Self::Candle,
+        }
+    }
+}
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the machine and the process offer.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Cores this process may use, cgroup quota counted.
+    pub cores: NonZeroUsize,
+    /// What `ORT_DYLIB_PATH` names.
+    pub ort_dylib_path: Option<PathBuf>,
+    /// Folders below which `scripts/setup` may have put the library.
+    pub folders: Vec<PathBuf>,
+}
+
+/// Why what was typed makes no configuration.
+#[derive(Debug, Error)]
+pub enum ArgsError {
+    /// Nothing to serve.
+    #[error("no bundle: name its folder with --bundle DIR or LIMBIC_BUNDLE")]
+    NoBundle,
+    /// Nowhere to listen.
+    #[error("--listen {found:?}: expected HOST:PORT")]
+    Listen {
+        /// As typed.
+        found: String,
+    },
+    /// A request that is allowed could never be admitted.
+    #[error("--queue-texts {queue} is less than --max-texts {request}: a request of the largest size could never enter")]
+    QueueTooSmall {
+        /// Texts that may wait.
+        queue: usize,
+        /// Texts that a request may bring.
+        request: usize,
+    },
+    /// The engine's library is not there.
+    #[error(transparent)]
+    Library(#[from] BackendError),
+}
+
+impl ServingArgs {
+    /// What was typed, completed from the surroundings.
+    ///
+    /// # Errors
+    /// [`ArgsError`] naming the option.
+    pub fn resolve(self, around: &Surroundings) -> Result<ServeConfig, ArgsError> {
+        if self.queue_texts < self.max_texts {
+            return Err(ArgsError::QueueTooSmall { queue: self.queue_texts.get(), request: self.max_texts.get() });
+        }
+        let listen = self.listen_address()?;
+        let engine = self.engine(around)?;
+        let settings = self.settings();
+        Ok(ServeConfig { bundle: self.bundle.ok_or(ArgsError::NoBundle)?, listen, engine, settings })
+    }
+
+    fn listen_address(&self) -> Result<SocketAddr, ArgsError> {
+        let found = || ArgsError::Listen { found: self.listen.clone() };
+        self.listen.to_socket_addrs().ok().and_then(|mut addresses| addresses.next()).ok_or_else(found)
+    }
+
+    fn engine(&self, around: &Surroundings) -> Result<EngineConfig, ArgsError> {
+        let default = if cfg!(feature = "onnx") { EngineKind::Onnx } else { EngineKind::Candle };
+        let kind = self.engine.map_or(default, EngineKind::from);
+        let named = self.ort_library.as_deref().or(around.ort_dylib_path.as_deref());
+        let library = match kind {
+            EngineKind::Onnx => Some(find_library(named.filter(|path| *path != Path::new("")), &around.folders)?),
+            EngineKind::Candle => None,
+        };
+        let share = NonZeroUsize::new(around.cores.get() / self.intra_threads.get()).unwrap_or(NonZeroUsize::MIN);
+        let options = Options { library, intra_threads: self.intra_threads.get() };
+        Ok(EngineConfig { kind, options, workers: self.workers.unwrap_or(share) })
+    }
+
+    fn settings(&self) -> Settings {
+        let usual = Settings::default();
+        Settings {
+            limits: Limits {
+                body_bytes: self.max_body_bytes.get(),
+                texts: self.max_texts,
+                characters: self.max_characters.get(),
+                ..usual.limits
+            },
+            queue: QueueLimits { texts: self.queue_texts, tokens: self.queue_tokens },
+            batch_tokens: self.batch_tokens,
+            times: Times {
+                deadline: self.deadline.min(self.max_deadline),
+                longest_deadline: self.max_deadline,
+                drain_delay: self.drain_delay,
+                drain: self.drain_timeout,
+                ..usual.times
+            },
+            async_workers: self.http_threads,
+        }
+    }
+}
+
+/// `10s`, `250ms`, or a plain number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, scale) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 1),
+        (None, Some(number)) => (number, 1000),
+        (None, None) => (text, 1000),
+    };
+    let number: u64 = number.trim().parse().map_err(|_| "expected a whole number with its unit, as in 10s or 250ms".to_owned())?;
+    number.checked_mul(scale).map(Duration::from_millis).ok_or_else(|| "too long".to_owned())
+}
