@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
+use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorRef;
@@ -110,6 +111,7 @@ fn builder(environment: &Environment, bundle: &Bundle, options: &OnnxOptions) ->
         .with_intra_op_spinning(false)?
         .with_inter_threads(1)?
         .with_memory_pattern(false)?
+        .with_log_level(LogLevel::Fatal)?
         .with_external_initializer_file_in_memory(weights_location(bundle.precision()), bundle.weights_fp32())?;
     Ok(builder)
 }
@@ -131,6 +133,8 @@ fn environment(library: &Path) -> Result<Environment, BackendError> {
     }
     let builder = ort::init_from(&resolved).map_err(|error| refused(error.to_string()))?;
     let environment = builder.with_name("limbic").with_telemetry(false).build().map_err(|error| refused(error.to_string()))?;
+    // What the runtime reports as an error comes back as one; printing it too would bypass the log.
+    environment.set_log_level(LogLevel::Fatal);
     *slot = Some((resolved, environment.clone()));
     Ok(environment)
 }

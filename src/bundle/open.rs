@@ -242,7 +242,9 @@ fn check_figures(figures: &Figures, labels: &LabelSet) -> Result<(), (String, &'
         return Err(("labels".to_owned(), "the bundle's labels", label.clone()));
     }
     let by_label = figures.labels.values().flatten();
-    let wrong = |figure: &Figure| !figure.value.is_finite() || figure.interval.is_some_and(|(low, high)| !(low <= high));
+    let wrong = |figure: &Figure| {
+        !figure.value.is_finite() || figure.interval.is_some_and(|(low, high)| !low.is_finite() || !high.is_finite() || low > high)
+    };
     match figures.overall.iter().chain(by_label).find(|(_, figure)| wrong(figure)) {
         Some((name, figure)) => Err((name.clone(), "a finite number and an interval in order", format!("{figure:?}"))),
         None => Ok(()),

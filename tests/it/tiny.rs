@@ -18,7 +18,7 @@ use limbic::bundle::{
 };
 use limbic::decide::{Calibrator, Decider, Logits, Probabilities, Thresholds};
 use limbic::model::{ModelConfig, SequenceClassifier};
-use limbic::nn::{Init, ParamSpec};
+use limbic::nn::{Init, Missing, ParamSpec, Weights};
 use limbic::spec::{Activation, Architecture, LabelSet, Pooling, Precision, Task};
 use limbic::text::{Batch, Encoding, Normalization, TextEncoder};
 
@@ -83,12 +83,7 @@ pub fn parts(pooling: Pooling, precision: Precision) -> BundleParts {
     let tokenizer_json = fs::read(folder.join("tokenizer.json")).unwrap();
     let network = network(&config_json, pooling, LABELS.len());
     let weights = random_weights(&network.params(), 7);
-    with_golden(
-        BundleSeed { name: "tiny", config_json, tokenizer_json, pooling, max_length: MAX_LENGTH, texts: &TEXTS },
-        &network,
-        &weights,
-        precision,
-    )
+    with_golden(Seed { name: "tiny", config_json, tokenizer_json, pooling, max_length: MAX_LENGTH }, &network, &weights, precision)
 }
 
 /// The network that a configuration and a pooling give.
@@ -98,17 +93,27 @@ pub fn network(config_json: &[u8], pooling: Pooling, labels: usize) -> SequenceC
 }
 
 /// What differs between bundles that tests make.
-pub struct BundleSeed<'a> {
-    pub name: &'a str,
+pub struct Seed {
+    pub name: &'static str,
     pub config_json: Vec<u8>,
     pub tokenizer_json: Vec<u8>,
     pub pooling: Pooling,
     pub max_length: usize,
-    pub texts: &'a [&'a str],
+}
+
+/// A checkpoint's file with the head that it lacks, drawn wide.
+pub fn with_fresh_head(checkpoint: &[u8], network: &SequenceClassifier) -> Vec<u8> {
+    let allowed = network.head_params();
+    let wide: Vec<ParamSpec> = network
+        .params()
+        .into_iter()
+        .map(|spec| if allowed.iter().any(|head| head.name == spec.name) { ParamSpec { init: Init::Normal(0.6), ..spec } } else { spec })
+        .collect();
+    Weights::from_safetensors(checkpoint, &wide, Missing::Init { seed: 7, allowed: &allowed }).unwrap().to_safetensors().unwrap()
 }
 
 /// Parts over `weights`, an f32 safetensors file, with ONNX Runtime's answers as golden ones.
-pub fn with_golden(seed: BundleSeed<'_>, network: &SequenceClassifier, weights: &[u8], precision: Precision) -> BundleParts {
+pub fn with_golden(seed: Seed, network: &SequenceClassifier, weights: &[u8], precision: Precision) -> BundleParts {
     let weights = PackedWeights::pack(weights, precision).unwrap();
     let graph = limbic::export::onnx(network, weights.layout(), weights_location(precision)).unwrap();
     let labels = LabelSet::new(
@@ -117,10 +122,10 @@ pub fn with_golden(seed: BundleSeed<'_>, network: &SequenceClassifier, weights: 
     .unwrap();
     let encoder = TextEncoder::from_json(&seed.tokenizer_json, Normalization::TweetV1, seed.max_length).unwrap();
     let decider = decider(labels);
-    let ids = seed.texts.iter().map(|text| encoder.encode(text).unwrap().ids().to_vec()).collect();
-    let logits = Logits::new(decider.labels().len(), vec![0.0; seed.texts.len() * decider.labels().len()]).unwrap();
+    let ids = TEXTS.iter().map(|text| encoder.encode(text).unwrap().ids().to_vec()).collect();
+    let logits = Logits::new(decider.labels().len(), vec![0.0; TEXTS.len() * decider.labels().len()]).unwrap();
     let golden = GoldenSet {
-        texts: seed.texts.iter().map(|text| (*text).to_owned()).collect(),
+        texts: TEXTS.iter().map(|text| (*text).to_owned()).collect(),
         ids,
         probabilities: decider.probabilities(&logits),
         logits,
