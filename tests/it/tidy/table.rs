@@ -58,6 +58,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("hf_hub", &["train"]),
     ("html_escape", &["text"]),
     ("indicatif", &["train"]),
+    ("libm", &["decide", "metrics", "nn"]),
     ("mimalloc", &["bin/train.rs", "bin/serve.rs"]),
     ("ort", &["backend"]),
     ("prometheus", &["serve"]),
