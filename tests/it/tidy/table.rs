@@ -64,7 +64,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("prometheus", &["serve"]),
     ("prost", &["export"]),
     ("rand", &["decide", "metrics", "nn", "train"]),
-    ("rayon", &["text", "bundle", "nn", "train"]),
+    ("rayon", &["text", "decide", "metrics", "bundle", "nn", "train"]),
     ("safetensors", &["nn", "bundle", "backend", "export", "train"]),
     ("serde", &["spec", "text", "decide", "metrics", "model", "bundle", "export", "train", "serve"]),
     ("serde_json", &["text", "model", "bundle", "export", "train", "serve"]),
