@@ -11,6 +11,11 @@
 mod backend;
 mod bundle;
 mod export;
+mod nn_grad;
+mod nn_kernels;
+mod nn_optim;
+mod nn_parity;
+mod nn_support;
 mod support;
 mod tidy;
 mod tiny;

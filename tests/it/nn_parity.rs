@@ -1,0 +1,167 @@
+//! The network against Hugging Face transformers: states, logits, losses, gradients by name, ten
+//! steps of training; on a tiny random model and on the real `MiniLM`, for both poolings.
+
+use limbic::model::{ModelConfig, SequenceClassifier};
+use limbic::nn::{AdamW, Eager, Gradients, Missing, Mode, Rows, StepOptions, Stepper, Weights};
+use serde::Deserialize;
+
+use crate::nn_support::{Found, POOLINGS, Settings, Tiny, close, close_number, formula_head, norm, with_values};
+use crate::support::{base_model, fixture};
+
+/// As far as fp32 summed in another order may stray.
+const RELATIVE: f64 = 1e-4;
+
+/// The bias of a key moves every score of a row alike, so its true gradient is zero and what both
+/// sides compute is rounding; a floor relative to the whole gradient lets it pass.
+const FLOOR: f64 = 1e-6;
+
+fn states(classifier: &SequenceClassifier, weights: &Weights, settings: &Settings) -> Vec<Rows> {
+    let (ids, offsets) = settings.ragged();
+    classifier.backbone().hidden_states(&mut Eager::new(weights, Mode::Eval, &ids, &offsets).unwrap()).unwrap()
+}
+
+fn logits(classifier: &SequenceClassifier, weights: &Weights, settings: &Settings) -> Vec<f32> {
+    let (ids, offsets) = settings.ragged();
+    let mut ops = Eager::new(weights, Mode::Eval, &ids, &offsets).unwrap();
+    classifier.forward(&mut ops).unwrap().to_vec().unwrap()
+}
+
+/// Loss and gradients over all texts, in two shards of several passes.
+fn gradients(classifier: &SequenceClassifier, weights: &Weights, settings: &Settings) -> (f64, Stepper) {
+    let mut stepper = Stepper::new(weights, 2, 16).unwrap();
+    let loss =
+        stepper.gradients(weights, &|ops: &mut Eager<'_>| classifier.forward(ops), &settings.loss(), &settings.examples(), 1).unwrap();
+    (loss, stepper)
+}
+
+/// The steps of the fixture; the weights end as the reference's.
+fn check_steps(what: &str, classifier: &SequenceClassifier, weights: &Weights, settings: &Settings, found: &Found) {
+    let mut optimizer = AdamW::new(weights, settings.adamw()).unwrap();
+    let mut stepper = Stepper::new(weights, 2, 64).unwrap();
+    let examples = settings.examples();
+    let half = examples.len() / 2;
+    let network = |ops: &mut Eager<'_>| classifier.forward(ops);
+    assert_eq!(settings.learning_rates.len(), 10);
+    for (step, &learning_rate) in settings.learning_rates.iter().enumerate() {
+        let batch = if step % 2 == 0 { &examples[..half] } else { &examples[half..] };
+        let options = StepOptions { learning_rate, clip: Some(settings.clip), seed: step as u64 };
+        let report = stepper.step(weights, &mut optimizer, &network, &settings.loss(), batch, options).unwrap();
+        close_number(&format!("{what}: loss of step {step}"), report.loss, found.losses[step], RELATIVE);
+        close_number(&format!("{what}: norm of step {step}"), report.gradient_norm, found.norms[step], 10.0 * RELATIVE);
+    }
+}
+
+#[test]
+fn tiny_model_is_that_of_transformers() {
+    let tiny = Tiny::read();
+    for (name, pooling) in POOLINGS {
+        let (classifier, weights) = (tiny.classifier(pooling), tiny.weights(pooling));
+        let found = states(&classifier, &weights, &tiny.settings);
+        assert_eq!(found.len(), 3);
+        for (index, rows) in found.iter().enumerate() {
+            close(&format!("state {index}"), &rows.to_vec().unwrap(), tiny.tensor(&format!("cls_tanh.state.{index}")), RELATIVE, 0.0);
+        }
+        close("logits", &logits(&classifier, &weights, &tiny.settings), tiny.tensor(&format!("{name}.logits")), RELATIVE, 0.0);
+
+        let (loss, stepper) = gradients(&classifier, &weights, &tiny.settings);
+        close_number("loss", loss, tiny.found(pooling).loss, RELATIVE);
+        let whole = stepper.sum().norm();
+        let mut seen = 0;
+        for parameter in classifier.params() {
+            let gradient = stepper.sum().get(&weights, &parameter.name).unwrap_or_else(|| panic!("{} got no gradient", parameter.name));
+            close(&parameter.name, &gradient, tiny.tensor(&format!("{name}.gradient.{}", parameter.name)), RELATIVE, FLOOR * whole);
+            seen += 1;
+        }
+        assert_eq!(seen, weights.names().len());
+
+        check_steps(name, &classifier, &weights, &tiny.settings, tiny.found(pooling));
+        close("logits after", &logits(&classifier, &weights, &tiny.settings), tiny.tensor(&format!("{name}.logits_after")), RELATIVE, 0.0);
+    }
+}
+
+#[derive(Deserialize)]
+struct Real {
+    #[serde(flatten)]
+    settings: Settings,
+    cls_tanh: RealFound,
+    mean: RealFound,
+    states: Vec<Vec<SampledRow>>,
+}
+
+#[derive(Deserialize)]
+struct RealFound {
+    #[serde(flatten)]
+    found: Found,
+    logits: Vec<Vec<f32>>,
+    logits_after: Vec<Vec<f32>>,
+    gradients: std::collections::BTreeMap<String, Sampled>,
+}
+
+#[derive(Deserialize)]
+struct SampledRow {
+    norm: f64,
+    first: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct Sampled {
+    norm: f64,
+    places: Vec<usize>,
+    values: Vec<f32>,
+}
+
+fn check_sampled(name: &str, weights: &Weights, sum: &Gradients, expected: &Sampled) {
+    let gradient = sum.get(weights, name).unwrap_or_else(|| panic!("{name} got no gradient"));
+    let floor = FLOOR * sum.norm();
+    assert!(
+        (norm(&gradient) - expected.norm).abs() <= RELATIVE * expected.norm + floor,
+        "{name}: {} != {}",
+        norm(&gradient),
+        expected.norm
+    );
+    let values: Vec<f32> = expected.places.iter().map(|&place| gradient[place]).collect();
+    close(name, &values, &expected.values, RELATIVE, floor);
+}
+
+#[test]
+fn real_minilm_is_that_of_transformers() {
+    let folder = base_model();
+    let real: Real = serde_json::from_slice(&std::fs::read(fixture("bert_minilm.json")).unwrap()).unwrap();
+    assert_eq!(real.settings.made_by, "scripts/fixtures/bert.py");
+    let config = ModelConfig::from_json(&std::fs::read_to_string(folder.join("config.json")).unwrap()).unwrap();
+    // The comparison is without dropout, as the script runs it.
+    let ModelConfig::Bert(mut bert) = config;
+    (bert.hidden_dropout_prob, bert.attention_probs_dropout_prob, bert.classifier_dropout) = (0.0, 0.0, None);
+    let config = ModelConfig::Bert(bert);
+    let checkpoint = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let labels = real.settings.labels();
+    for (name, pooling) in POOLINGS {
+        let expected = if name == "mean" { &real.mean } else { &real.cls_tanh };
+        let classifier = SequenceClassifier::new(&config, pooling, labels).unwrap();
+        let (specs, head) = (classifier.params(), classifier.head_params());
+        let weights = Weights::from_safetensors(&checkpoint, &specs, Missing::Init { seed: 1, allowed: &head }).unwrap();
+        let weights = with_values(&weights, &specs, &[("classifier.weight", formula_head(labels, 384, 0.5))]);
+
+        let found = states(&classifier, &weights, &real.settings);
+        assert_eq!(found.len(), 7);
+        for (index, (rows, expected)) in found.iter().zip(&real.states).enumerate() {
+            let rows = rows.to_vec().unwrap();
+            assert_eq!(rows.len(), expected.len() * 384);
+            for (row, expected) in rows.chunks_exact(384).zip(expected) {
+                close_number(&format!("norm in state {index}"), norm(row), expected.norm, RELATIVE);
+                close(&format!("row of state {index}"), &row[..8], &expected.first, RELATIVE, 0.0);
+            }
+        }
+        close("logits", &logits(&classifier, &weights, &real.settings), &expected.logits.concat(), RELATIVE, 0.0);
+
+        let (loss, stepper) = gradients(&classifier, &weights, &real.settings);
+        close_number("loss", loss, expected.found.loss, RELATIVE);
+        assert_eq!(expected.gradients.len(), weights.names().len());
+        for (name, sampled) in &expected.gradients {
+            check_sampled(name, &weights, stepper.sum(), sampled);
+        }
+
+        check_steps(name, &classifier, &weights, &real.settings, &expected.found);
+        close("logits after", &logits(&classifier, &weights, &real.settings), &expected.logits_after.concat(), 10.0 * RELATIVE, 0.0);
+    }
+}
