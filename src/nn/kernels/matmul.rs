@@ -47,6 +47,10 @@ impl<'a> Matrix<'a> {
 /// different orders of summation for small results.
 const NARROW: usize = 64;
 
+/// Fewer rows than these are filled up to them: `gemm` has other orders of summation for a single
+/// row, and for results of at most 256 numbers.
+const FEW: usize = 4;
+
 /// `out = a b`, or `out += a b`; `out` is row-major, `[a.rows, b.columns]`.
 ///
 /// # Panics
@@ -62,21 +66,23 @@ pub(crate) fn product(out: &mut [f32], into: Into, a: Matrix<'_>, b: Matrix<'_>)
         let left = Left { values: a.values, row_step: a.row_step, column_step: a.column_step };
         return strided(out, b.columns, into, a.rows, &packed, b.columns, b.columns, left, a.columns);
     }
-    if a.rows == 1 {
-        // A single row would be computed as a matrix-vector product, in another order.
-        let mut twice = Vec::with_capacity(2 * a.columns);
-        for _ in 0..2 {
-            twice.extend((0..a.columns).map(|column| a.values[column * a.column_step]));
-        }
-        let mut rows = vec![0.0; 2 * b.columns];
-        large(&mut rows, Into::Replace, Matrix::new(&twice, 2, a.columns), b);
-        match into {
-            Into::Replace => out.copy_from_slice(&rows[..b.columns]),
-            Into::Add => super::simd::add_assign(out, &rows[..b.columns]),
-        }
-        return;
+    if a.rows < FEW {
+        return few(out, into, a, b);
     }
     large(out, into, a, b);
+}
+
+/// [`large`], with rows of zeros below.
+fn few(out: &mut [f32], into: Into, a: Matrix<'_>, b: Matrix<'_>) {
+    let mut rows = Vec::with_capacity(FEW * a.columns);
+    for row in 0..a.rows {
+        rows.extend((0..a.columns).map(|column| a.values[row * a.row_step + column * a.column_step]));
+    }
+    rows.resize(FEW * a.columns, 0.0);
+    let mut results = out.to_vec();
+    results.resize(FEW * b.columns, 0.0);
+    large(&mut results, into, Matrix::new(&rows, FEW, a.columns), b);
+    out.copy_from_slice(&results[..out.len()]);
 }
 
 /// `b` row-major.
