@@ -89,7 +89,8 @@ async fn drain(app: &App, handle: ServerHandle) -> Result<(), ServeError> {
     sleep(times.drain_delay).await;
     app.engine.refuse();
     let answered = timeout(times.drain, app.lifecycle.idle()).await.is_ok();
-    let joined = timeout(JOIN, join(Arc::clone(&app.engine))).await.is_ok();
+    // A worker that kept a request waiting for that long would not leave in time either.
+    let joined = answered && timeout(JOIN, join(Arc::clone(&app.engine))).await.is_ok();
     handle.stop(true).await;
     if answered && joined { Ok(()) } else { Err(ServeError::Unfinished { answered, joined }) }
 }

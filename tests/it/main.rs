@@ -16,6 +16,8 @@ mod nn_kernels;
 mod nn_optim;
 mod nn_parity;
 mod nn_support;
+#[cfg(feature = "serve")]
+mod serve;
 mod support;
 mod tidy;
 mod tiny;

@@ -1,0 +1,183 @@
+//! The shipped program on a real bundle: starts, answers, keeps texts to itself, stops.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use limbic::spec::Precision;
+use serde_json::{Value, json};
+
+use crate::support::onnxruntime;
+use crate::tiny;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_limbic-serve");
+
+/// A running program. Killed when a test fails before it stopped.
+struct Program {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    url: String,
+    announced: String,
+}
+
+impl Program {
+    fn start(bundle: &Path, more: &[&str]) -> Self {
+        let mut child = command(bundle).args(["--listen", "127.0.0.1:0"]).args(more).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut announced = String::new();
+        stdout.read_line(&mut announced).unwrap();
+        let url = announced.split(' ').find(|word| word.starts_with("http://")).unwrap_or_default().to_owned();
+        Self { child, stdout, url, announced }
+    }
+
+    fn classify(&self, body: &Value) -> Value {
+        ureq::post(format!("{}/v1/emotions", self.url)).send_json(body).unwrap().body_mut().read_json().unwrap()
+    }
+
+    /// Asks it to stop; its exit status, and everything it wrote.
+    fn stop(mut self) -> (Option<i32>, String) {
+        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let mut written = self.announced.clone();
+        self.stdout.read_to_string(&mut written).unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut written).unwrap();
+        (self.child.wait().unwrap().code(), written)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(bundle: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LIMBIC_")) {
+        command.env_remove(name);
+    }
+    command.env("ORT_DYLIB_PATH", onnxruntime()).arg("--bundle").arg(bundle);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn starts_answers_and_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = tiny::bundle(dir.path(), Precision::Fp32);
+    let program = Program::start(&bundle, &["--workers", "2"]);
+    assert!(program.announced.starts_with("listening on http://127.0.0.1:"), "{:?}", program.announced);
+    assert!(program.announced.contains(" model tiny version 0.1.0 digest sha256:"), "{:?}", program.announced);
+    let alone = program.classify(&json!({"input": tiny::TEXTS[0]}));
+    assert_eq!(alone["results"][0]["scores"].as_object().unwrap().keys().collect::<Vec<_>>(), tiny::LABELS);
+    check_card(&program);
+    let checked = Command::new(PROGRAM).args(["healthcheck", "--url", &format!("{}/health/ready", program.url)]).output().unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+    let checked = Command::new(PROGRAM).args(["healthcheck", "--url", &format!("{}/nowhere", program.url)]).output().unwrap();
+    assert!(!checked.status.success() && String::from_utf8_lossy(&checked.stderr).contains("404"), "{checked:?}");
+    let url = program.url.clone();
+    let (status, written) = program.stop();
+    assert_eq!(status, Some(0), "{written}");
+    let checked = Command::new(PROGRAM).args(["healthcheck", "--url", &url]).output().unwrap();
+    assert!(!checked.status.success());
+}
+
+fn check_card(program: &Program) {
+    let card: Value = ureq::get(format!("{}/v1/models/tiny", program.url)).call().unwrap().body_mut().read_json().unwrap();
+    insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_json_snapshot!("card", card, {
+            ".digest" => "[digest]",
+            ".files.*.sha256" => "[sha256]",
+            ".files.*.bytes" => "[bytes]",
+            ".provenance.limbic" => "[version]",
+        });
+    });
+}
+
+#[test]
+fn a_text_alone_and_in_company_scores_the_same_on_real_engines() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = tiny::bundle(dir.path(), Precision::Int8Weights);
+    let texts: Vec<&str> = tiny::TEXTS.iter().copied().filter(|text| !text.is_empty()).collect();
+    for engine in ["onnx", "candle"] {
+        let program = Program::start(&bundle, &["--engine", engine, "--batch-tokens", "4096"]);
+        let together = program.classify(&json!({"input": texts}));
+        assert_eq!(together["model"]["precision"], "int8_weights");
+        let mut compared = 0;
+        for (at, text) in texts.iter().enumerate() {
+            let alone = program.classify(&json!({"input": text}));
+            for label in tiny::LABELS {
+                let score = |answer: &Value, at: usize| answer["results"][at]["scores"][label].as_f64().unwrap();
+                let (alone, together) = (score(&alone, 0), score(&together, at));
+                assert!((alone - together).abs() <= 1e-5, "{engine}: {label} of text {at} is {alone} alone, {together} in company");
+                compared += 1;
+            }
+        }
+        assert_eq!(compared, 45);
+        let (status, written) = program.stop();
+        assert_eq!(status, Some(0), "{written}");
+    }
+}
+
+#[test]
+fn no_text_of_a_request_is_ever_logged() {
+    const CANARY: &str = "zyxwcanary";
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = tiny::bundle(dir.path(), Precision::Fp32);
+    for format in ["text", "json"] {
+        let program = Program::start(&bundle, &["--log-level", "trace", "--log-format", format]);
+        let send = |path: &str, kind: &str, body: &str| {
+            let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+            agent.post(format!("{}{path}", program.url)).header("content-type", kind).send(body).unwrap().status().as_u16()
+        };
+        let json = "application/json";
+        assert_eq!(send("/v1/emotions", json, &json!({"input": CANARY}).to_string()), 200);
+        assert_eq!(send("/v1/emotions", json, &json!({"input": [CANARY, ""]}).to_string()), 422);
+        assert_eq!(send("/v1/emotions", json, &json!({"input": CANARY, CANARY: CANARY}).to_string()), 422);
+        assert_eq!(send("/v1/emotions", json, &json!({"input": CANARY, "thresholds": CANARY}).to_string()), 422);
+        assert_eq!(send("/v1/emotions", json, &format!("{{\"input\":\"{CANARY}")), 400);
+        assert_eq!(send("/v1/emotions", "text/plain", CANARY), 415);
+        assert_eq!(send("/predict", json, &json!({"inputs": [CANARY, CANARY]}).to_string()), 422);
+        assert_eq!(send("/", json, &json!({"inputs": CANARY, "parameters": {"function_to_apply": CANARY}}).to_string()), 422);
+        assert_eq!(send(&format!("/{CANARY}?q={CANARY}"), json, CANARY), 404);
+        let (status, written) = program.stop();
+        assert_eq!(status, Some(0));
+        assert!(written.matches("answered").count() >= 9, "requests left no line, so the test sees nothing: {written}");
+        assert!(!written.contains(CANARY), "{written}");
+    }
+}
+
+#[track_caller]
+fn refuses(mut command: Command, parts: &[&str]) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{said}");
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.starts_with("limbic-serve: "), "{said}");
+    for part in parts {
+        assert!(last.contains(part), "{last:?} does not say {part:?}");
+    }
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_said_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = tiny::bundle(dir.path(), Precision::Fp32);
+    let with = |more: &[&str]| {
+        let mut command = command(&bundle);
+        command.args(more);
+        command
+    };
+    refuses(command(&dir.path().join("nowhere")), &["the bundle cannot be opened", "nowhere"]);
+    let mut without = Command::new(PROGRAM);
+    without.env_remove("LIMBIC_BUNDLE").env("ORT_DYLIB_PATH", onnxruntime()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    refuses(without, &["--bundle"]);
+    refuses(with(&["--ort-library", "nowhere.so"]), &["nowhere.so", "scripts/setup"]);
+    refuses(with(&["--listen", "nowhere"]), &["--listen", "HOST:PORT"]);
+    refuses(with(&["--queue-texts", "8"]), &["--queue-texts 8", "--max-texts 64"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    refuses(with(&["--listen", &taken.local_addr().unwrap().to_string()]), &["cannot listen on 127.0.0.1"]);
+    std::fs::write(bundle.join("golden.json"), "{}").unwrap();
+    refuses(command(&bundle), &["golden.json"]);
+}

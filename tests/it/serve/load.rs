@@ -1,0 +1,175 @@
+//! Many at once: batching that changes no answer, overload, deadlines, clients that leave,
+//! engines that fail.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::harness::{Gate, Plan, Reply, Running, until};
+
+fn scores(reply: &Reply) -> Value {
+    reply.json()["results"][0]["scores"].clone()
+}
+
+/// Sends every text at once, each on a thread of its own.
+fn all_at_once(server: &Running, texts: &[String]) -> Vec<Reply> {
+    thread::scope(|scope| {
+        let sent: Vec<_> = texts.iter().map(|text| scope.spawn(|| server.classify(text))).collect();
+        sent.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn texts(count: usize) -> Vec<String> {
+    (0..count).map(|at| format!("{} number {at} {}", ["ok", "so happy", "no"][at % 3], "again ".repeat(at % 11))).collect()
+}
+
+#[test]
+fn every_text_gets_its_own_answer_in_any_company() {
+    let server = Plan { workers: 2, ..Plan::default() }.start();
+    let texts = texts(96);
+    let alone: Vec<Value> = texts.iter().map(|text| scores(&server.classify(text).expect(200))).collect();
+    let together: Vec<Value> = all_at_once(&server, &texts).into_iter().map(|reply| scores(&reply.expect(200))).collect();
+    assert_eq!(alone, together);
+    for (input, expected) in texts.chunks(48).zip(alone.chunks(48)) {
+        let answer = server.post("/v1/emotions", &json!({"input": input})).expect(200).json();
+        let found: Vec<&Value> = answer["results"].as_array().unwrap().iter().map(|result| &result["scores"]).collect();
+        assert_eq!(found, expected.iter().collect::<Vec<_>>());
+    }
+    let distinct: std::collections::HashSet<String> = alone.iter().map(Value::to_string).collect();
+    assert!(distinct.len() > 90, "only {} different answers: the test could not see a mix-up", distinct.len());
+}
+
+/// Holds the only worker with one request of `texts` texts in one batch.
+fn occupy<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    server: &'scope Running,
+    gate: &Gate,
+    texts: usize,
+) -> thread::ScopedJoinHandle<'scope, Reply> {
+    gate.close();
+    let before = gate.batches();
+    let held = scope.spawn(move || server.post("/v1/emotions", &json!({"input": vec!["ok"; texts]})));
+    gate.wait_for_batches(before + 1);
+    held
+}
+
+#[test]
+fn a_full_queue_refuses_exactly_the_rest() {
+    let gate = Arc::new(Gate::default());
+    let server = Plan { gate: Arc::clone(&gate), ..Plan::default() }.queue_texts(8).start();
+    thread::scope(|scope| {
+        let held = occupy(scope, &server, &gate, 8);
+        let singles: Vec<_> = (0..10).map(|_| scope.spawn(|| server.classify("one more"))).collect();
+        until("eight wait and two are refused", || {
+            server.metric("limbic_queue_texts") == 8.0 && server.metric("limbic_rejected_total{reason=\"overloaded\"}") == 2.0
+        });
+        // Several texts are refused together, and none of them takes a place.
+        server.post("/predict", &json!({"inputs": [["a"], ["b"]]})).expect(429);
+        gate.open();
+        let replies: Vec<Reply> = singles.into_iter().map(|single| single.join().unwrap()).collect();
+        let refused: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 429).collect();
+        assert_eq!((replies.iter().filter(|reply| reply.status == 200).count(), refused.len()), (8, 2));
+        for reply in refused {
+            assert!(reply.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+            assert_eq!(reply.json()["retryable"], true);
+        }
+        held.join().unwrap().expect(200);
+    });
+    assert_eq!(server.metric("limbic_queue_texts"), 0.0);
+}
+
+#[test]
+fn a_deadline_ends_the_wait_and_the_work() {
+    let gate = Arc::new(Gate::default());
+    let server = Plan { gate: Arc::clone(&gate), ..Plan::default() }.start();
+    thread::scope(|scope| {
+        let held = occupy(scope, &server, &gate, 1);
+        let start = Instant::now();
+        let headers = [("content-type", "application/json"), ("x-request-timeout-ms", "100")];
+        let late = server.send("POST", "/v1/emotions", &headers, br#"{"input":"late"}"#).expect(504);
+        let took = start.elapsed();
+        assert!((Duration::from_millis(100)..Duration::from_secs(2)).contains(&took), "{took:?}");
+        assert_eq!(late.json()["code"], "deadline_exceeded");
+        assert_eq!(server.metric("limbic_queue_texts"), 0.0);
+        gate.open();
+        held.join().unwrap().expect(200);
+    });
+    server.classify("next").expect(200);
+    assert_eq!(gate.texts(), 2, "the late text reached the engine");
+    assert_eq!(server.metric("limbic_rejected_total{reason=\"deadline\"}"), 1.0);
+}
+
+#[test]
+fn work_of_clients_that_left_is_dropped() {
+    use std::io::Write;
+    let gate = Arc::new(Gate::default());
+    let server = Plan { gate: Arc::clone(&gate), ..Plan::default() }.start();
+    thread::scope(|scope| {
+        let held = occupy(scope, &server, &gate, 1);
+        let body = r#"{"input":["one","two","three"]}"#;
+        let head =
+            format!("POST /v1/emotions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let clients: Vec<_> = (0..20)
+            .map(|_| {
+                let mut stream = server.connect();
+                stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+                stream
+            })
+            .collect();
+        until("sixty texts wait", || server.metric("limbic_queue_texts") == 60.0);
+        drop(clients);
+        until("nothing waits", || server.metric("limbic_queue_texts") == 0.0);
+        gate.open();
+        held.join().unwrap().expect(200);
+    });
+    assert_eq!(gate.texts(), 1, "work that nobody waits for reached the engine");
+    assert_eq!(server.metric("limbic_rejected_total{reason=\"abandoned\"}"), 20.0);
+}
+
+#[test]
+fn a_panicking_engine_fails_its_batch_and_is_replaced() {
+    let gate = Arc::new(Gate::default());
+    let server = Plan { gate: Arc::clone(&gate), ..Plan::default() }.start();
+    for round in 1..=3 {
+        gate.panic_next(1);
+        assert_eq!(server.classify("unlucky").expect(500).json()["code"], "internal", "round {round}");
+        server.classify("lucky").expect(200);
+        server.get("/health/ready").expect(200);
+    }
+}
+
+#[test]
+fn without_any_engine_left_readiness_falls_and_nothing_hangs() {
+    let gate = Arc::new(Gate::default());
+    let server = Plan { gate: Arc::clone(&gate), rebuilds: false, ..Plan::default() }.start();
+    server.get("/health/ready").expect(200);
+    gate.panic_next(1);
+    server.classify("unlucky").expect(500);
+    until("readiness falls", || server.get("/health/ready").status == 503);
+    let refused = server.classify("too late").expect(503);
+    assert_eq!(refused.json()["code"], "not_ready");
+    assert!(refused.header("retry-after").is_some());
+    server.get("/health/live").expect(200);
+}
+
+#[test]
+fn one_bad_text_does_not_fail_its_batch_mates() {
+    let gate = Arc::new(Gate::default());
+    let server = Plan { gate: Arc::clone(&gate), ..Plan::default() }.start();
+    // The batch is refused, then the first of its texts alone; the others pass.
+    gate.refuse_next(2);
+    server.post("/v1/emotions", &json!({"input": ["a", "b", "c"]})).expect(500);
+    thread::scope(|scope| {
+        let held = occupy(scope, &server, &gate, 1);
+        let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| server.classify("so happy"))).collect();
+        until("three wait", || server.metric("limbic_queue_texts") == 3.0);
+        gate.refuse_next(2);
+        gate.open();
+        held.join().unwrap().expect(200);
+        let mut statuses: Vec<u16> = waiting.into_iter().map(|thread| thread.join().unwrap().status).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 200, 500]);
+    });
+}

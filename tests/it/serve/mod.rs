@@ -1,0 +1,14 @@
+//! The server, over real sockets on the loopback interface.
+//!
+//! Most tests put a scripted engine behind it, whose logits follow from a text's ids alone and
+//! which computes when the test says so. Those about the whole walk use the tiny bundle.
+
+mod binary;
+mod errors;
+mod harness;
+mod lifecycle;
+mod limits;
+mod load;
+mod metrics;
+mod policy;
+mod shapes;
