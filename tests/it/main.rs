@@ -10,7 +10,9 @@
 
 mod backend;
 mod bundle;
+mod decide;
 mod export;
+mod metrics;
 mod nn_grad;
 mod nn_kernels;
 mod nn_optim;
@@ -19,6 +21,7 @@ mod nn_support;
 #[cfg(feature = "serve")]
 mod serve;
 mod support;
+mod text;
 mod tidy;
 mod tiny;
 mod train_base;
