@@ -6,6 +6,7 @@
 //! lengths, no padding. Training and serving go through the same [`TextEncoder`].
 
 mod batch;
+mod emoji;
 mod encoder;
 mod error;
 mod files;
