@@ -62,13 +62,20 @@ impl LossWeights {
     #[must_use]
     pub fn loss(&self, logits: &[f32], targets: &Targets) -> f64 {
         let labels = self.label.len();
+        let answers = |row: usize| -> Vec<f32> { targets.row(row).iter().map(|&held| if held { 1.0 } else { 0.0 }).collect() };
+        let rows = logits.chunks_exact(labels).enumerate();
+        rows.map(|(row, logits)| self.row(logits, &answers(row))).sum::<f64>() / targets.rows().max(1) as f64
+    }
+
+    /// The same for one row, mean over its labels, with answers in `[0, 1]`.
+    #[must_use]
+    pub fn row(&self, logits: &[f32], answers: &[f32]) -> f64 {
         let softplus = |z: f64| z.max(0.0) + (-z.abs()).exp().ln_1p();
-        let answer = |(index, &logit): (usize, &f32)| {
-            let (row, label, z) = (index / labels, index % labels, f64::from(logit));
-            let held = targets.row(row)[label];
-            let cost = if held { f64::from(self.positive[label]) * softplus(-z) } else { softplus(z) };
+        let answer = |(label, (&z, &y)): (usize, (&f32, &f32))| {
+            let (z, y) = (f64::from(z), f64::from(y));
+            let cost = f64::from(self.positive[label]) * y * softplus(-z) + (1.0 - y) * softplus(z);
             f64::from(self.label[label]) * cost
         };
-        logits.iter().enumerate().map(answer).sum::<f64>() / logits.len().max(1) as f64
+        logits.iter().zip(answers).enumerate().map(answer).sum::<f64>() / logits.len().max(1) as f64
     }
 }

@@ -22,6 +22,7 @@ epochs = 3
 name = "tiny"
 version = "1"
 out = "out"
+golden = "golden.txt"
 "#;
 
 fn load(overrides: &[&str]) -> Result<Recipe, String> {

@@ -86,7 +86,7 @@ section!(
 );
 section!(
     /// What is shipped.
-    BundleFile { name: String, version: String, out: PathBuf, precision: Precision, }
+    BundleFile { name: String, version: String, out: PathBuf, golden: PathBuf, precision: Precision, }
 );
 
 /// The whole file.

@@ -242,6 +242,9 @@ pub struct BundleRecipe {
     pub version: String,
     /// `out`: the folder that the bundle becomes; replaced when a bundle stands there.
     pub out: PathBuf,
+    /// `golden`: texts of one's own, one a line, whose answers the bundle must give again wherever it
+    /// is opened.
+    pub golden: PathBuf,
     /// `precision` of the stored weights.
     pub precision: Precision,
 }
@@ -290,7 +293,13 @@ impl Recipe {
         let mut fitting = self.clone();
         fitting.calibration = CalibratorKind::Identity;
         fitting.thresholds = ThresholdPolicy::Fixed(0.5);
-        fitting.bundle = BundleRecipe { name: "-".into(), version: "-".into(), out: "-".into(), precision: self.bundle.precision };
+        fitting.bundle = BundleRecipe {
+            name: "-".into(),
+            version: "-".into(),
+            out: "-".into(),
+            golden: "-".into(),
+            precision: self.bundle.precision,
+        };
         digest(&fitting.echo())
     }
 }

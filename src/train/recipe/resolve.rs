@@ -171,6 +171,7 @@ fn bundle(file: BundleFile) -> Resolved<BundleRecipe> {
         name: need("bundle.name", "the model's name", file.name)?,
         version: need("bundle.version", "the model's version", file.version)?,
         out: need("bundle.out", "the folder that the bundle becomes", file.out)?,
+        golden: need("bundle.golden", "a file of golden texts, one a line", file.golden)?,
         precision: file.precision.unwrap_or(Precision::Fp32),
     })
 }
@@ -237,6 +238,7 @@ pub(super) fn file(recipe: &Recipe) -> RecipeFile {
             name: Some(recipe.bundle.name.clone()),
             version: Some(recipe.bundle.version.clone()),
             out: Some(recipe.bundle.out.clone()),
+            golden: Some(recipe.bundle.golden.clone()),
             precision: Some(recipe.bundle.precision),
         },
     }

@@ -1,0 +1,124 @@
+//! What can stop a training run.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::data::DataError;
+use super::recipe::RecipeError;
+use super::schedule::ScheduleError;
+use super::split::SplitError;
+use crate::backend::BackendError;
+use crate::bundle::{BundleError, WeightsError};
+use crate::decide::DecideError;
+use crate::export::ExportError;
+use crate::model::ConfigError;
+use crate::nn::NnError;
+use crate::text::TextError;
+
+/// Why a run did not end with a bundle.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// The recipe.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// A data file.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The folds.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    /// The learning rate.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The base model's place.
+    #[error("model.base: {reason}")]
+    Base {
+        /// What could not be resolved, and why.
+        reason: String,
+    },
+    /// The base model's configuration.
+    #[error("{}: {source}", path.display())]
+    Config {
+        /// `config.json`.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ConfigError,
+    },
+    /// The base model's tokenizer, or a text.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// The base model's weights, or a step.
+    #[error("{what}: {source}")]
+    Network {
+        /// What was being done.
+        what: String,
+        /// What the network room said.
+        source: NnError,
+    },
+    /// A file of the run folder or the base model.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Read, write or the like.
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file of the run folder that is not what this version wrote.
+    #[error("{}: expected {expected}, found {found}", path.display())]
+    RunFolder {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+    /// Training ran away.
+    #[error("{phase}, step {step}: the loss is {loss}; the batch holds {ids}; lower optimizer.lr, or look at these rows")]
+    NotFinite {
+        /// Which fit.
+        phase: String,
+        /// Optimiser step, from zero.
+        step: u64,
+        /// NaN or infinity.
+        loss: f64,
+        /// Ids of the rows in the batch.
+        ids: String,
+    },
+    /// The loss in use is not the recipe's.
+    #[error("{phase}: the loss in use is {found}, the recipe's weighting gives {expected}; this is a bug")]
+    Weighting {
+        /// Which fit.
+        phase: String,
+        /// Computed plainly from the recipe's weights.
+        expected: f64,
+        /// What the step computed.
+        found: f64,
+    },
+    /// The caller asked to stop, as a kill would.
+    #[error("{phase}: interrupted after step {step}; the same command continues from the last checkpoint")]
+    Interrupted {
+        /// Which fit.
+        phase: String,
+        /// Steps done.
+        step: u64,
+    },
+    /// Logits or probabilities.
+    #[error(transparent)]
+    Decide(#[from] DecideError),
+    /// The bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The weights to be shipped.
+    #[error("weights: {0}")]
+    Weights(#[from] WeightsError),
+    /// The graph, or its verification.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// An engine.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}

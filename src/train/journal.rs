@@ -1,0 +1,147 @@
+//! What a run says while it goes: a line of JSON a step in `metrics.jsonl`, a bar on a terminal,
+//! plain lines elsewhere.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{TrainError, files};
+
+/// Plain lines say where a fit stands this many times.
+const LINES_A_FIT: u64 = 20;
+
+/// Where progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// A moving bar on standard error.
+    Bar,
+    /// Lines of text.
+    Lines,
+}
+
+/// The journal of one run.
+pub struct Journal<'a> {
+    out: &'a mut dyn Write,
+    progress: Progress,
+    clock: &'a dyn Fn() -> Duration,
+    path: PathBuf,
+    file: File,
+    bar: Option<ProgressBar>,
+}
+
+/// One optimiser step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepLine {
+    /// Which fit: `fold-0` and so on, or `refit`.
+    pub phase: String,
+    /// From zero.
+    pub step: u64,
+    /// From zero.
+    pub epoch: u64,
+    /// The weighted loss of the batch.
+    pub loss: f64,
+    /// The learning rate of the step.
+    pub lr: f64,
+    /// Global norm of the gradient before clipping.
+    pub grad_norm: f64,
+    /// Tokens in the batch.
+    pub tokens: usize,
+    /// Tokens a second, forward, backward and update.
+    pub tokens_per_second: f64,
+}
+
+impl<'a> Journal<'a> {
+    /// Opens `metrics.jsonl` in the run folder for appending.
+    ///
+    /// # Errors
+    /// [`TrainError::File`].
+    pub fn open(run: &Path, out: &'a mut dyn Write, progress: Progress, clock: &'a dyn Fn() -> Duration) -> Result<Self, TrainError> {
+        let path = run.join("metrics.jsonl");
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(files::failed(&path, "open"))?;
+        Ok(Self { out, progress, clock, path, file, bar: None })
+    }
+
+    /// Time since some fixed moment.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        (self.clock)()
+    }
+
+    /// Says one line to a person. A closed output does not stop a run.
+    pub fn say(&mut self, text: &str) {
+        let out = &mut *self.out;
+        let mut write = || {
+            let _ = writeln!(out, "{text}");
+            let _ = out.flush();
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// A fit of `total` steps begins after `done` of them. Lines that a killed run wrote for later
+    /// steps are taken out again.
+    ///
+    /// # Errors
+    /// [`TrainError::File`].
+    pub fn begin(&mut self, phase: &str, done: u64, total: u64) -> Result<(), TrainError> {
+        self.forget(phase, done)?;
+        if self.progress == Progress::Bar {
+            let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {eta} {msg}");
+            let bar = ProgressBar::new(total).with_position(done).with_prefix(phase.to_owned());
+            self.bar = Some(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
+        }
+        Ok(())
+    }
+
+    /// One step was done.
+    ///
+    /// # Errors
+    /// [`TrainError::File`].
+    pub fn step(&mut self, line: &StepLine, total: u64) -> Result<(), TrainError> {
+        self.write(&serde_json::to_value(line).expect("a line is plain values; anything else, this is a bug"))?;
+        let text = format!("loss {:.4}  lr {:.2e}  {:.0} tokens/s", line.loss, line.lr, line.tokens_per_second);
+        if let Some(bar) = &self.bar {
+            bar.set_position(line.step + 1);
+            bar.set_message(text);
+        } else if (line.step + 1).is_multiple_of((total / LINES_A_FIT).max(1)) {
+            self.say(&format!("{} step {}/{total}  {text}", line.phase, line.step + 1));
+        }
+        Ok(())
+    }
+
+    /// The fit is over.
+    pub fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Appends one object.
+    ///
+    /// # Errors
+    /// [`TrainError::File`].
+    pub fn write(&mut self, line: &Value) -> Result<(), TrainError> {
+        writeln!(self.file, "{line}").map_err(files::failed(&self.path, "write"))
+    }
+
+    fn forget(&mut self, phase: &str, done: u64) -> Result<(), TrainError> {
+        let text = fs::read_to_string(&self.path).map_err(files::failed(&self.path, "read"))?;
+        let stays = |line: &&str| {
+            let parsed: Option<Value> = serde_json::from_str(line).ok();
+            parsed.is_some_and(|line| line["phase"] != phase || line["step"].as_u64().is_none_or(|step| step < done))
+        };
+        let kept: String = text.lines().filter(stays).map(|line| format!("{line}\n")).collect();
+        if kept != text {
+            files::write(&self.path, kept.as_bytes())?;
+            self.file = OpenOptions::new().append(true).open(&self.path).map_err(files::failed(&self.path, "open"))?;
+        }
+        Ok(())
+    }
+}
