@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::base::BaseError;
 use super::data::DataError;
 use super::recipe::RecipeError;
 use super::schedule::ScheduleError;
@@ -11,7 +12,8 @@ use super::split::SplitError;
 use crate::backend::BackendError;
 use crate::bundle::{BundleError, WeightsError};
 use crate::decide::DecideError;
-use crate::export::ExportError;
+use crate::export::{ExportError, VerifyError};
+use crate::metrics::MetricsError;
 use crate::model::ConfigError;
 use crate::nn::NnError;
 use crate::text::TextError;
@@ -32,10 +34,23 @@ pub enum TrainError {
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     /// The base model's place.
-    #[error("model.base: {reason}")]
-    Base {
-        /// What could not be resolved, and why.
-        reason: String,
+    #[error("model.base: {0}")]
+    Base(#[from] BaseError),
+    /// Weights in several files.
+    #[error("model.base: expected one model.safetensors, found weights in {files} files, which this version does not join")]
+    Sharded {
+        /// How many files there are.
+        files: usize,
+    },
+    /// A recipe and a base model that do not fit.
+    #[error("{what}: expected at most {expected}, which is what the base model has room for, found {found}")]
+    Fit {
+        /// What was counted.
+        what: String,
+        /// The most there may be.
+        expected: usize,
+        /// How many there are.
+        found: usize,
     },
     /// The base model's configuration.
     #[error("{}: {source}", path.display())]
@@ -109,15 +124,21 @@ pub enum TrainError {
     /// Logits or probabilities.
     #[error(transparent)]
     Decide(#[from] DecideError),
+    /// Figures.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// The bundle.
     #[error(transparent)]
     Bundle(#[from] BundleError),
     /// The weights to be shipped.
     #[error("weights: {0}")]
     Weights(#[from] WeightsError),
-    /// The graph, or its verification.
+    /// The graph.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// The engines are not equal.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
     /// An engine.
     #[error(transparent)]
     Backend(#[from] BackendError),

@@ -25,7 +25,7 @@ pub enum Progress {
 }
 
 /// The journal of one run.
-pub struct Journal<'a> {
+pub(super) struct Journal<'a> {
     out: &'a mut dyn Write,
     progress: Progress,
     clock: &'a dyn Fn() -> Duration,
@@ -60,7 +60,7 @@ impl<'a> Journal<'a> {
     ///
     /// # Errors
     /// [`TrainError::File`].
-    pub fn open(run: &Path, out: &'a mut dyn Write, progress: Progress, clock: &'a dyn Fn() -> Duration) -> Result<Self, TrainError> {
+    pub(super) fn open(run: &Path, out: &'a mut dyn Write, progress: Progress, clock: &'a dyn Fn() -> Duration) -> Result<Self, TrainError> {
         let path = run.join("metrics.jsonl");
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(files::failed(&path, "open"))?;
         Ok(Self { out, progress, clock, path, file, bar: None })
@@ -68,12 +68,12 @@ impl<'a> Journal<'a> {
 
     /// Time since some fixed moment.
     #[must_use]
-    pub fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         (self.clock)()
     }
 
     /// Says one line to a person. A closed output does not stop a run.
-    pub fn say(&mut self, text: &str) {
+    pub(super) fn say(&mut self, text: &str) {
         let out = &mut *self.out;
         let mut write = || {
             let _ = writeln!(out, "{text}");
@@ -90,7 +90,7 @@ impl<'a> Journal<'a> {
     ///
     /// # Errors
     /// [`TrainError::File`].
-    pub fn begin(&mut self, phase: &str, done: u64, total: u64) -> Result<(), TrainError> {
+    pub(super) fn begin(&mut self, phase: &str, done: u64, total: u64) -> Result<(), TrainError> {
         self.forget(phase, done)?;
         if self.progress == Progress::Bar {
             let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {eta} {msg}");
@@ -104,7 +104,7 @@ impl<'a> Journal<'a> {
     ///
     /// # Errors
     /// [`TrainError::File`].
-    pub fn step(&mut self, line: &StepLine, total: u64) -> Result<(), TrainError> {
+    pub(super) fn step(&mut self, line: &StepLine, total: u64) -> Result<(), TrainError> {
         self.write(&serde_json::to_value(line).expect("a line is plain values; anything else, this is a bug"))?;
         let text = format!("loss {:.4}  lr {:.2e}  {:.0} tokens/s", line.loss, line.lr, line.tokens_per_second);
         if let Some(bar) = &self.bar {
@@ -117,7 +117,7 @@ impl<'a> Journal<'a> {
     }
 
     /// The fit is over.
-    pub fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -127,7 +127,7 @@ impl<'a> Journal<'a> {
     ///
     /// # Errors
     /// [`TrainError::File`].
-    pub fn write(&mut self, line: &Value) -> Result<(), TrainError> {
+    pub(super) fn write(&mut self, line: &Value) -> Result<(), TrainError> {
         writeln!(self.file, "{line}").map_err(files::failed(&self.path, "write"))
     }
 

@@ -1,17 +1,39 @@
 //! From a recipe and labelled text to a bundle.
 //!
 //! [`recipe::Recipe`] states a whole run. [`data`] reads labelled text, [`groups`] finds near
-//! duplicates, [`split`] deals them into folds; [`batches`], [`schedule`] and [`weights`] are the
-//! plain parts of a fit.
+//! duplicates, [`split`] deals them into folds, [`base`] brings the base model; [`batches`],
+//! [`schedule`] and [`weights`] are the plain parts of a fit.
 //!
 //! This room refuses to serve, to guess what a recipe leaves out, and to report a number on rows
 //! that it was tuned on.
 
 pub mod base;
 pub mod batches;
+mod checkpoint;
+mod cross;
 pub mod data;
+mod error;
+mod files;
+mod fit;
 pub mod groups;
+mod journal;
+mod learner;
+mod measure;
+mod oof;
+mod predict;
 pub mod recipe;
+mod report;
+mod rows;
+mod run;
 pub mod schedule;
+mod ship;
 pub mod split;
+mod start;
 pub mod weights;
+
+pub use checkpoint::{Best, Evaluation};
+pub use error::TrainError;
+pub use fit::FitRecord;
+pub use journal::{Progress, StepLine};
+pub use report::{Drift, RunReport};
+pub use run::{Surroundings, run};

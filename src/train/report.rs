@@ -1,0 +1,157 @@
+//! What a run ends with: `report.json` for programs, `report.md` for people.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::fit::FitRecord;
+use crate::bundle::{Figure, Figures, MeasuredSet};
+use crate::spec::LabelSet;
+
+/// A finished run.
+#[derive(Debug, Clone)]
+pub struct RunReport {
+    /// Name and version of the model.
+    pub model: String,
+    /// Id of the bundle.
+    pub bundle: String,
+    /// Hash of the recipe as run.
+    pub recipe: String,
+    /// Fingerprint of the training rows.
+    pub data: String,
+    /// Labels in order.
+    pub labels: LabelSet,
+    /// Each fold's fit, and the refit last.
+    pub fits: Vec<FitRecord>,
+    /// Everything measured: out of fold, on the held-out file.
+    pub sets: Vec<MeasuredSet>,
+    /// What storing the weights in the bundle's precision changed, on the held-out file.
+    pub drift: Option<Drift>,
+    /// Largest difference of a logit between the two engines.
+    pub engines_differ_by: f64,
+    /// Calibrator and threshold of each label.
+    pub decisions: Vec<(String, f64)>,
+    /// What was noticed, wherever.
+    pub warnings: Vec<String>,
+}
+
+/// The stored precision against the weights as trained, same rows, same calibrators and thresholds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Drift {
+    /// Macro-F1 of the stored precision less that of full precision.
+    pub macro_f1: f64,
+    /// Largest difference of a probability.
+    pub max_probability: f64,
+    /// Largest difference of a logit.
+    pub max_logit: f64,
+}
+
+impl RunReport {
+    /// Everything, for programs.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let decisions: Vec<Value> = (self.labels.names().iter().zip(&self.decisions))
+            .map(|(label, (calibrator, threshold))| json!({"label": label, "calibrator": calibrator, "threshold": threshold}))
+            .collect();
+        json!({
+            "model": self.model,
+            "bundle": self.bundle,
+            "recipe": self.recipe,
+            "data": self.data,
+            "decisions": decisions,
+            "sets": self.sets.iter().map(set_json).collect::<Vec<_>>(),
+            "drift": self.drift,
+            "engines_differ_by": self.engines_differ_by,
+            "fits": self.fits,
+            "warnings": self.warnings,
+        })
+    }
+
+    /// Tables, for people.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let mut text = format!("# {}\n\nbundle `{}`\n\nrecipe `{}`\n\ndata `{}`\n", self.model, self.bundle, self.recipe, self.data);
+        for set in &self.sets {
+            push_set(&mut text, set, &self.labels);
+        }
+        self.push_decisions(&mut text);
+        self.push_fits(&mut text);
+        if let Some(drift) = self.drift {
+            push(&mut text, format_args!("\n## Stored precision against full precision, held-out rows\n"));
+            push(&mut text, format_args!("macro-F1 {:+.4}, largest change of a probability {:.5}, of a logit {:.5}", drift.macro_f1, drift.max_probability, drift.max_logit));
+        }
+        push(&mut text, format_args!("\nThe two engines differ by at most {:.2e} on a logit.", self.engines_differ_by));
+        if !self.warnings.is_empty() {
+            push(&mut text, format_args!("\n## Warnings\n"));
+            self.warnings.iter().for_each(|warning| push(&mut text, format_args!("- {warning}")));
+        }
+        text
+    }
+
+    fn push_decisions(&self, text: &mut String) {
+        push(text, format_args!("\n## Calibrators and thresholds\n\n| label | calibrator | threshold |\n|---|---|---|"));
+        for (label, (calibrator, threshold)) in self.labels.names().iter().zip(&self.decisions) {
+            push(text, format_args!("| {label} | {calibrator} | {threshold:.3} |"));
+        }
+    }
+
+    fn push_fits(&self, text: &mut String) {
+        push(text, format_args!("\n## Fits\n\n| fit | rows | steps | kept | held-out macro-F1 at 0.5 | held-out loss |\n|---|---|---|---|---|---|"));
+        for fit in &self.fits {
+            let last = fit.evaluations.iter().find(|evaluation| evaluation.step == fit.kept_step);
+            let (f1, loss) = last.map_or(("-".to_owned(), "-".to_owned()), |e| (format!("{:.4}", e.macro_f1), format!("{:.4}", e.loss)));
+            push(text, format_args!("| {} | {} | {} | {} | {f1} | {loss} |", fit.phase, fit.rows, fit.steps, fit.kept_step));
+        }
+    }
+}
+
+const SHOWN: [&str; 9] =
+    ["macro_f1", "micro_f1", "jaccard", "samples_f1", "exact_match", "mean_average_precision", "brier", "ece", "predicted_cardinality"];
+
+fn push_set(text: &mut String, set: &MeasuredSet, labels: &LabelSet) {
+    push(text, format_args!("\n## {} ({} rows)\n\n{}\n\n| figure | tuned | at 0.5 |\n|---|---|---|", set.name, set.rows, set.note));
+    for name in SHOWN {
+        push(text, format_args!("| {name} | {} | {} |", shown(set.tuned.overall.get(name)), shown(set.at_half.overall.get(name))));
+    }
+    for label in labels.names() {
+        let f1 = |figures: &Figures| shown(figures.labels.get(label).and_then(|figures| figures.get("f1")));
+        push(text, format_args!("| F1 {label} | {} | {} |", f1(&set.tuned), f1(&set.at_half)));
+    }
+}
+
+fn shown(figure: Option<&Figure>) -> String {
+    match figure {
+        None => "-".to_owned(),
+        Some(Figure { value, interval: None }) => format!("{value:.4}"),
+        Some(Figure { value, interval: Some((low, high)) }) => format!("{value:.4} [{low:.4}, {high:.4}]"),
+    }
+}
+
+fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("writing to a string cannot fail; anything else, this is a bug");
+}
+
+fn set_json(set: &MeasuredSet) -> Value {
+    json!({
+        "name": set.name, "rows": set.rows, "note": set.note,
+        "tuned": figures_json(&set.tuned), "at_half": figures_json(&set.at_half),
+    })
+}
+
+fn figures_json(figures: &Figures) -> Value {
+    let figure = |figure: &Figure| match figure.interval {
+        None => json!({"value": figure.value}),
+        Some((low, high)) => json!({"value": figure.value, "interval": [low, high]}),
+    };
+    let overall: serde_json::Map<String, Value> = figures.overall.iter().map(|(name, value)| (name.clone(), figure(value))).collect();
+    let labels: serde_json::Map<String, Value> = figures
+        .labels
+        .iter()
+        .map(|(label, values)| {
+            let values = values.iter().map(|(name, value)| (name.clone(), figure(value))).collect();
+            (label.clone(), Value::Object(values))
+        })
+        .collect();
+    json!({"overall": overall, "labels": labels})
+}

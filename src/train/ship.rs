@@ -1,0 +1,104 @@
+//! The last steps of a run: golden answers, the graph, the staged bundle, the proof that its engines
+//! agree.
+
+use std::path::Path;
+
+use super::cross::{Ground, packed_logits};
+use super::{TrainError, files};
+use crate::bundle::{
+    BaseModel, BundleParts, BundleWriter, DataFingerprint, GoldenSet, MeasuredSet, PackedWeights, Provenance, StagedBundle,
+    weights_location,
+};
+use crate::decide::Decider;
+use crate::export::{self, ParityReport};
+use crate::spec::Task;
+use crate::text::Encoding;
+use crate::train::recipe::Recipe;
+
+/// Engines may differ by this much on a logit.
+const TOLERANCE: f64 = 1e-4;
+
+/// What a bundle is made of, beside the run's ground.
+pub(super) struct Cargo<'a> {
+    pub(super) weights: PackedWeights,
+    pub(super) decider: Decider,
+    pub(super) metrics: Vec<MeasuredSet>,
+    /// Golden texts, one a line.
+    pub(super) golden: &'a Path,
+    pub(super) git: Option<String>,
+    /// Seconds since 1970.
+    pub(super) created: u64,
+}
+
+/// Stages the bundle beside its place and proves that both engines give its golden answers.
+pub(super) fn stage(
+    ground: &Ground<'_>,
+    cargo: Cargo<'_>,
+    target: &Path,
+    library: &Path,
+) -> Result<(StagedBundle, ParityReport), TrainError> {
+    let golden = golden(ground, &cargo)?;
+    let graph = export::onnx(&ground.start.network, cargo.weights.layout(), weights_location(cargo.weights.storage()))?;
+    let recipe = ground.recipe;
+    let parts = BundleParts {
+        name: recipe.bundle.name.clone(),
+        version: recipe.bundle.version.clone(),
+        created: cargo.created,
+        task: Task::MultiLabel,
+        architecture: ground.start.config.architecture(),
+        pooling: recipe.model.pooling,
+        max_length: recipe.model.max_length,
+        normalization: recipe.data.normalization,
+        config_json: ground.start.config_json.clone(),
+        tokenizer_json: ground.start.tokenizer_json.clone(),
+        weights: cargo.weights,
+        graph: Some(graph),
+        decider: cargo.decider,
+        threshold_policy: policy(recipe),
+        tolerance: TOLERANCE,
+        golden,
+        provenance: provenance(ground, cargo.git),
+        metrics: cargo.metrics,
+    };
+    let staged = BundleWriter::stage(target, &parts)?;
+    let parity = export::verify(staged.bundle(), library)?;
+    Ok((staged, parity))
+}
+
+fn golden(ground: &Ground<'_>, cargo: &Cargo<'_>) -> Result<GoldenSet, TrainError> {
+    let file = String::from_utf8_lossy(&files::read(cargo.golden)?).into_owned();
+    let texts: Vec<String> = file.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    if texts.is_empty() {
+        let (expected, found) = ("at least one text, one a line".to_owned(), "none".to_owned());
+        return Err(TrainError::RunFolder { path: cargo.golden.to_owned(), expected, found });
+    }
+    let encodings = ground.start.encoder.encode_all(&texts)?;
+    let logits = packed_logits(ground, &cargo.weights, &encodings.iter().collect::<Vec<&Encoding>>())?;
+    let probabilities = cargo.decider.probabilities(&logits);
+    Ok(GoldenSet { texts, ids: encodings.iter().map(|encoding| encoding.ids().to_vec()).collect(), logits, probabilities })
+}
+
+fn policy(recipe: &Recipe) -> String {
+    format!("{:?}, fitted on calibrated out-of-fold probabilities of {} folds", recipe.thresholds, recipe.folds)
+}
+
+fn provenance(ground: &Ground<'_>, git: Option<String>) -> Provenance {
+    let (recipe, data) = (ground.recipe, &ground.train.data);
+    Provenance {
+        base: BaseModel {
+            name: recipe.model.name.clone(),
+            revision: ground.start.revision.clone(),
+            licence: recipe.model.licence.clone(),
+        },
+        recipe_sha256: recipe.hash(),
+        recipe: recipe.echo(),
+        data: DataFingerprint {
+            description: recipe.data.description.clone(),
+            rows: data.examples().len(),
+            sha256: data.fingerprint().to_owned(),
+        },
+        git,
+        seeds: vec![recipe.folds_seed, recipe.train.seed],
+        limbic: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
