@@ -275,7 +275,8 @@ impl<'a> Fit<'a> {
         };
         if logits.rows() > 1 && (0..labels).all(|label| spread(label) < CONSTANT) {
             let step = self.position.step;
-            let warning = format!("after step {step} every held-out row gets the same scores: the network has collapsed; lower optimizer.lr");
+            let warning =
+                format!("after step {step} every held-out row gets the same scores: the network has collapsed; lower optimizer.lr");
             journal.say(&format!("warning: {}: {warning}", self.plan.phase));
             self.position.warnings.push(warning);
         }

@@ -60,7 +60,12 @@ impl<'a> Journal<'a> {
     ///
     /// # Errors
     /// [`TrainError::File`].
-    pub(super) fn open(run: &Path, out: &'a mut dyn Write, progress: Progress, clock: &'a dyn Fn() -> Duration) -> Result<Self, TrainError> {
+    pub(super) fn open(
+        run: &Path,
+        out: &'a mut dyn Write,
+        progress: Progress,
+        clock: &'a dyn Fn() -> Duration,
+    ) -> Result<Self, TrainError> {
         let path = run.join("metrics.jsonl");
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(files::failed(&path, "open"))?;
         Ok(Self { out, progress, clock, path, file, bar: None })

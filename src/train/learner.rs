@@ -11,8 +11,8 @@ use super::{TrainError, files, predict};
 use crate::decide::Logits;
 use crate::model::SequenceClassifier;
 use crate::nn::{
-    AdamW, AdamWConfig, AdamWState, BinaryCrossEntropy, Decay, Example, Loss, Missing, NnError, Snapshot, StepOptions, StepReport,
-    Stepper, Weights,
+    AdamW, AdamWConfig, AdamWState, BinaryCrossEntropy, Decay, Example, Loss, Missing, NnError, Snapshot, StepOptions, StepReport, Stepper,
+    Weights,
 };
 use crate::text::Encoding;
 
@@ -70,8 +70,7 @@ impl<'a> Learner<'a> {
 
     /// One optimiser step on the given rows.
     pub(super) fn step(&mut self, rows: &Rows<'_>, loss: &impl Loss, rate: f64, step: u64) -> Result<StepReport, NnError> {
-        let targets: Vec<f32> =
-            (0..rows.len()).flat_map(|row| rows.targets.row(row)).map(|&held| if held { 1.0 } else { 0.0 }).collect();
+        let targets: Vec<f32> = (0..rows.len()).flat_map(|row| rows.targets.row(row)).map(|&held| if held { 1.0 } else { 0.0 }).collect();
         let labels = rows.targets.labels();
         let batch: Vec<Example<'_>> = rows
             .encodings

@@ -62,9 +62,7 @@ fn figures(labels: &LabelSet, judged: &Judged<'_>, resampling: Resampling) -> Fi
     Figures {
         overall: named(Summary::<f64>::NAMES, report.summary.cells(), intervals.summary.cells()),
         labels: by_label
-            .map(|((report, intervals), name)| {
-                (name.clone(), named(LabelFigures::<f64>::NAMES, report.cells(), intervals.cells()))
-            })
+            .map(|((report, intervals), name)| (name.clone(), named(LabelFigures::<f64>::NAMES, report.cells(), intervals.cells())))
             .collect(),
     }
 }

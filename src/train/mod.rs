@@ -7,12 +7,14 @@
 //! This room refuses to serve, to guess what a recipe leaves out, and to report a number on rows
 //! that it was tuned on.
 
+pub mod args;
 pub mod base;
 pub mod batches;
 mod checkpoint;
 mod cross;
 pub mod data;
 mod error;
+mod evaluate;
 mod files;
 mod fit;
 pub mod groups;
@@ -33,7 +35,10 @@ pub mod weights;
 
 pub use checkpoint::{Best, Evaluation};
 pub use error::TrainError;
+pub use evaluate::{evaluate, table};
 pub use fit::FitRecord;
 pub use journal::{Progress, StepLine};
 pub use report::{Drift, RunReport};
 pub use run::{Surroundings, run};
+
+pub use crate::metrics::Resampling;

@@ -79,7 +79,13 @@ impl RunReport {
         self.push_fits(&mut text);
         if let Some(drift) = self.drift {
             push(&mut text, format_args!("\n## Stored precision against full precision, held-out rows\n"));
-            push(&mut text, format_args!("macro-F1 {:+.4}, largest change of a probability {:.5}, of a logit {:.5}", drift.macro_f1, drift.max_probability, drift.max_logit));
+            push(
+                &mut text,
+                format_args!(
+                    "macro-F1 {:+.4}, largest change of a probability {:.5}, of a logit {:.5}",
+                    drift.macro_f1, drift.max_probability, drift.max_logit
+                ),
+            );
         }
         push(&mut text, format_args!("\nThe two engines differ by at most {:.2e} on a logit.", self.engines_differ_by));
         if !self.warnings.is_empty() {
@@ -97,7 +103,12 @@ impl RunReport {
     }
 
     fn push_fits(&self, text: &mut String) {
-        push(text, format_args!("\n## Fits\n\n| fit | rows | steps | kept | held-out macro-F1 at 0.5 | held-out loss |\n|---|---|---|---|---|---|"));
+        push(
+            text,
+            format_args!(
+                "\n## Fits\n\n| fit | rows | steps | kept | held-out macro-F1 at 0.5 | held-out loss |\n|---|---|---|---|---|---|"
+            ),
+        );
         for fit in &self.fits {
             let last = fit.evaluations.iter().find(|evaluation| evaluation.step == fit.kept_step);
             let (f1, loss) = last.map_or(("-".to_owned(), "-".to_owned()), |e| (format!("{:.4}", e.macro_f1), format!("{:.4}", e.loss)));
@@ -109,7 +120,7 @@ impl RunReport {
 const SHOWN: [&str; 9] =
     ["macro_f1", "micro_f1", "jaccard", "samples_f1", "exact_match", "mean_average_precision", "brier", "ece", "predicted_cardinality"];
 
-fn push_set(text: &mut String, set: &MeasuredSet, labels: &LabelSet) {
+pub(super) fn push_set(text: &mut String, set: &MeasuredSet, labels: &LabelSet) {
     push(text, format_args!("\n## {} ({} rows)\n\n{}\n\n| figure | tuned | at 0.5 |\n|---|---|---|", set.name, set.rows, set.note));
     for name in SHOWN {
         push(text, format_args!("| {name} | {} | {} |", shown(set.tuned.overall.get(name)), shown(set.at_half.overall.get(name))));

@@ -207,13 +207,7 @@ fn measure_held_out(
 }
 
 /// Compares the stored precision with full precision on the held-out rows.
-fn measure_drift(
-    ground: &Ground<'_>,
-    decider: &Decider,
-    weights: &Snapshot,
-    stored: &Logits,
-    dev: &Encoded,
-) -> Result<Drift, TrainError> {
+fn measure_drift(ground: &Ground<'_>, decider: &Decider, weights: &Snapshot, stored: &Logits, dev: &Encoded) -> Result<Drift, TrainError> {
     let full = packed_logits(ground, &pack(weights, Precision::Fp32)?, &dev.rows().encodings)?;
     let largest = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
     let (one, other) = (decider.probabilities(stored), decider.probabilities(&full));

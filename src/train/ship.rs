@@ -85,11 +85,7 @@ fn policy(recipe: &Recipe) -> String {
 fn provenance(ground: &Ground<'_>, git: Option<String>) -> Provenance {
     let (recipe, data) = (ground.recipe, &ground.train.data);
     Provenance {
-        base: BaseModel {
-            name: recipe.model.name.clone(),
-            revision: ground.start.revision.clone(),
-            licence: recipe.model.licence.clone(),
-        },
+        base: BaseModel { name: recipe.model.name.clone(), revision: ground.start.revision.clone(), licence: recipe.model.licence.clone() },
         recipe_sha256: recipe.hash(),
         recipe: recipe.echo(),
         data: DataFingerprint {

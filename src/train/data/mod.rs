@@ -14,6 +14,7 @@ pub use error::DataError;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -34,6 +35,20 @@ pub enum DataFormat {
     Goemotions,
     /// One object a line: `{"id": ..., "text": ..., "labels": [names]}`.
     Jsonl,
+}
+
+impl FromStr for DataFormat {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "ec_tsv" => Ok(Self::EcTsv),
+            "ec_csv" => Ok(Self::EcCsv),
+            "goemotions" => Ok(Self::Goemotions),
+            "jsonl" => Ok(Self::Jsonl),
+            _ => Err(format!("expected ec_tsv, ec_csv, goemotions or jsonl, found {name}")),
+        }
+    }
 }
 
 /// One text and the name it goes by in its file.

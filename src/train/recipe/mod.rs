@@ -293,13 +293,8 @@ impl Recipe {
         let mut fitting = self.clone();
         fitting.calibration = CalibratorKind::Identity;
         fitting.thresholds = ThresholdPolicy::Fixed(0.5);
-        fitting.bundle = BundleRecipe {
-            name: "-".into(),
-            version: "-".into(),
-            out: "-".into(),
-            golden: "-".into(),
-            precision: self.bundle.precision,
-        };
+        fitting.bundle =
+            BundleRecipe { name: "-".into(), version: "-".into(), out: "-".into(), golden: "-".into(), precision: self.bundle.precision };
         digest(&fitting.echo())
     }
 }
