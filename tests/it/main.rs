@@ -28,3 +28,4 @@ mod train_base;
 mod train_data;
 mod train_plan;
 mod train_recipe;
+mod train_run;

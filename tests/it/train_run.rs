@@ -1,0 +1,148 @@
+//! Whole runs of the smoke recipe: from text to a bundle that answers, stopped and continued.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use limbic::backend::{self, EngineKind, Options};
+use limbic::bundle::Bundle;
+use limbic::spec::Precision;
+use limbic::train::base::HubOptions;
+use limbic::train::recipe::Recipe;
+use limbic::train::{Progress, RunReport, Surroundings, TrainError};
+
+use super::support::{onnxruntime, repo_root};
+
+/// A folder for one run, and what was put into the recipe.
+struct Trial {
+    folder: tempfile::TempDir,
+    set: Vec<String>,
+}
+
+impl Trial {
+    fn new(set: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let out = format!("bundle.out=\"{}\"", folder.path().join("bundle").display());
+        let set = set.iter().map(|&text| text.to_owned()).chain([out]).collect();
+        Self { folder, set }
+    }
+
+    fn bundle(&self) -> PathBuf {
+        self.folder.path().join("bundle")
+    }
+
+    /// Runs the smoke recipe; `interrupt` may stop it. Also returns what it said.
+    fn run(&self, interrupt: &dyn Fn(&str, u64) -> bool) -> (Result<RunReport, TrainError>, String) {
+        let path = repo_root().join("models/tweet-emotion-minilm/recipe.smoke.toml");
+        let recipe = Recipe::load(&path, &self.set).unwrap();
+        let ticks = Cell::new(0);
+        let clock = || {
+            ticks.set(ticks.get() + 1);
+            Duration::from_millis(1_700_000_000_000 + ticks.get())
+        };
+        let around = Surroundings {
+            current: repo_root(),
+            recipe_folder: Path::new("models/tweet-emotion-minilm"),
+            run: &self.folder.path().join("run"),
+            hub: HubOptions { cache: self.folder.path().join("hub"), endpoint: None, token: None },
+            onnxruntime: &onnxruntime(),
+            git: None,
+            clock: &clock,
+            progress: Progress::Lines,
+            interrupt,
+        };
+        let mut said = Vec::new();
+        let outcome = limbic::train::run(&recipe, &around, &mut said);
+        (outcome, String::from_utf8(said).unwrap())
+    }
+
+    fn file(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("run").join(name)).unwrap()
+    }
+}
+
+fn never(_: &str, _: u64) -> bool {
+    false
+}
+
+#[test]
+fn the_smoke_recipe_ends_with_a_bundle_that_answers() {
+    let trial = Trial::new(&[]);
+    let (report, said) = trial.run(&never);
+    let report = report.unwrap_or_else(|error| panic!("{error}\n{said}"));
+    let bundle = Bundle::open(&trial.bundle()).unwrap();
+    assert_eq!((bundle.precision(), bundle.id()), (Precision::Int8Weights, report.bundle.as_str()));
+    for kind in EngineKind::ALL {
+        let options = Options { library: Some(onnxruntime()), ..Options::default() };
+        let mut engine = backend::open(kind, &bundle, &options).unwrap();
+        let golden = backend::check_golden(engine.as_mut(), &bundle).unwrap();
+        assert!(golden.texts >= 16, "{kind}: {}", golden.texts);
+    }
+    let names: Vec<&str> = bundle.card().metrics.iter().map(|set| set.name.as_str()).collect();
+    assert_eq!(names, ["out_of_fold", "held_out", "held_out_uncalibrated"]);
+    // The sentences are easy: whoever learns at all reads them well above chance.
+    let macro_f1 = |set: usize| bundle.card().metrics[set].tuned.overall["macro_f1"].value;
+    assert!(macro_f1(0) > 0.6 && macro_f1(1) > 0.6, "out of fold {}, held out {}", macro_f1(0), macro_f1(1));
+    assert_eq!(report.fits.len(), 4);
+    assert!(report.drift.unwrap().max_probability < 0.1);
+    for name in ["recipe.toml", "folds.json", "metrics.jsonl", "report.json", "report.md", "fold-2/outcome.json"] {
+        assert!(!trial.file(name).is_empty(), "{name}");
+    }
+    assert!(!trial.folder.path().join("run/fold-0/checkpoint").exists());
+}
+
+#[test]
+fn a_stopped_run_continues_to_the_same_weights_bit_for_bit() {
+    let set = ["train.ema=0.9", "train.restore=best", "train.epochs=2", "schedule.kind=plateau", "train.eval_every=4", "folds.k=2"];
+    let (whole, stopped) = (Trial::new(&set), Trial::new(&set));
+    whole.run(&never).0.unwrap();
+    // Twice in the first fold, past a checkpoint and between two; then in the refit.
+    for (phase, step) in [("fold-0", 13), ("fold-0", 14), ("fold-1", 3), ("refit", 21)] {
+        let error = stopped.run(&|found, done| found == phase && done == step).0.unwrap_err();
+        assert!(matches!(error, TrainError::Interrupted { .. }), "{error}");
+    }
+    let (report, said) = stopped.run(&never);
+    report.unwrap();
+    assert!(said.contains("fold-0: finished before, skipped") && said.contains("refit: continues after step 20"), "{said}");
+    for name in ["fold-0/outcome.json", "fold-1/outcome.json", "refit/weights.safetensors", "refit/record.json"] {
+        assert!(whole.file(name) == stopped.file(name), "{name} differs");
+    }
+    let weights = |trial: &Trial| std::fs::read(trial.bundle().join("model.safetensors")).unwrap();
+    assert!(weights(&whole) == weights(&stopped), "the bundles' weights differ");
+    let lines = |trial: &Trial| String::from_utf8(trial.file("metrics.jsonl")).unwrap().lines().count();
+    assert_eq!(lines(&whole), lines(&stopped));
+}
+
+#[test]
+fn a_run_folder_belongs_to_one_recipe() {
+    let mut trial = Trial::new(&["folds.k=2", "train.epochs=1"]);
+    trial.run(&never).0.unwrap();
+    trial.set.push("train.seed=7".to_owned());
+    let refused = trial.run(&never).0.unwrap_err().to_string();
+    assert!(refused.contains("identity.json: expected the run of this recipe") && refused.contains("--run"), "{refused}");
+    // Thresholds and calibrators may change: nothing is fitted again.
+    trial.set.pop();
+    trial.set.push("calibration.kind=isotonic".to_owned());
+    let (report, said) = trial.run(&never);
+    report.unwrap();
+    assert!(said.contains("refit: finished before, skipped"), "{said}");
+}
+
+#[test]
+fn mistakes_are_named() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["optimizer.lr=1.0", "optimizer.clip=inf", "schedule.warmup=0"], "the loss is"),
+        (&["schedule.warmup=1000"], "schedule.warmup takes 1000 steps: expected fewer than the"),
+        (&["model.base=no/such/base"], "no/such/base: expected a folder with config.json"),
+        (&["model.max_length=65"], "tokens of model.max_length: expected at most 64"),
+        (&["data.train=no/such/file"], "no/such/file: expected a readable file"),
+        (&["folds.k=500"], "folds.k is 500: expected 2 to "),
+        (&["bundle.golden=no/golden"], "no/golden: cannot read"),
+    ];
+    for (set, expected) in cases {
+        let quick: Vec<&str> = set.iter().copied().chain(["train.epochs=1", "folds.k=2"]).collect();
+        let quick = if set[0].starts_with("folds") { set.to_vec() } else { quick };
+        let found = Trial::new(&quick).run(&never).0.map(|_| ()).unwrap_err().to_string();
+        assert!(found.contains(expected), "{set:?}: {found}");
+    }
+}
