@@ -35,7 +35,12 @@ inspect bundle="models/tweet-emotion-minilm/bundle":
 # Make every fixture again from its script; a clean `git diff` afterwards is the proof.
 fixtures:
     scripts/ref_env
-    for script in scripts/fixtures/*.py; do echo "== $script"; .cache/ref/bin/python "$script"; done
+    scripts/fetch_base
+    python3 scripts/fixtures/smoke.py
+    .cache/ref/bin/python scripts/fixtures/bert.py
+    .cache/ref/bin/python scripts/fixtures/calibration.py > tests/it/fixtures/calibration.json
+    .cache/ref/bin/python scripts/fixtures/metrics.py > tests/it/fixtures/metrics.json
+    .cache/ref/bin/python scripts/fixtures/text.py .cache/base/all-MiniLM-L6-v2 > tests/it/fixtures/text.json
 
 # Training speed beside PyTorch in one run, alternating: step time, tokens/s, peak memory.
 bench-train *args:
