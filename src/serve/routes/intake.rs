@@ -6,12 +6,17 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::{BodyStream, MessageBody};
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
-use actix_web::web::Payload;
+use actix_web::web::{self, Payload};
 use tokio::time::timeout;
 
 use crate::serve::config::{Limits, Settings, Times};
 use crate::serve::error::{ApiError, Violation};
 use crate::serve::wire::json::Node;
+
+/// Longer bodies are parsed off the async workers: a mebibyte of brackets takes milliseconds.
+const PARSED_IN_PLACE: usize = 64 << 10;
+/// No more than this is set aside on a client's word alone.
+const TRUSTED: usize = 64 << 10;
 
 /// The header in which a client says how long it will wait.
 const TIMEOUT: &str = "x-request-timeout-ms";
@@ -69,7 +74,11 @@ pub(super) async fn json(headers: &HeaderMap, payload: Payload, settings: &Setti
         return Err(ApiError::BodyTooLarge(limits.body_bytes));
     }
     let body = timeout(settings.times.slow_client, collect(payload, limits, announced.unwrap_or(0)));
-    Node::parse(&body.await.unwrap_or(Err(ApiError::BodyTimeout))?)
+    let body = body.await.unwrap_or(Err(ApiError::BodyTimeout))?;
+    if body.len() <= PARSED_IN_PLACE {
+        return Node::parse(&body);
+    }
+    web::block(move || Node::parse(&body)).await.unwrap_or(Err(ApiError::Internal))
 }
 
 /// JSON, or nothing said. Compressed bodies are refused before a byte of them is read.
@@ -88,7 +97,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
 
 async fn collect(payload: Payload, limits: &Limits, announced: usize) -> Result<Vec<u8>, ApiError> {
     let mut stream = pin!(BodyStream::new(payload));
-    let mut body = Vec::with_capacity(announced);
+    let mut body = Vec::with_capacity(announced.min(TRUSTED));
     let mut chunks = 0;
     while let Some(chunk) = poll_fn(|context| stream.as_mut().poll_next(context)).await {
         let chunk = chunk.map_err(|_| ApiError::Malformed("the body broke off".to_owned()))?;

@@ -1,14 +1,16 @@
 //! Stopping in order: readiness first, then admission, then what is in flight, then the threads.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use limbic::serve::ServeError;
 use serde_json::json;
 
-use super::harness::{Gate, Plan, until};
+use super::harness::{Gate, Plan, Reply, until};
 
 #[test]
 fn what_is_in_flight_is_answered() {
@@ -88,4 +90,40 @@ fn a_drain_has_an_end() {
     assert!(matches!(stopped, Err(ServeError::Unfinished { answered: false, .. })), "{stopped:?}");
     // Whether its last bytes still got out is chance.
     let _ = held.join().unwrap();
+}
+
+/// Sends one request on a connection of its own and reads its status; zero when there was none.
+fn ask(address: SocketAddr) -> u16 {
+    let body = r#"{"input":"so happy"}"#;
+    let Ok(mut stream) = TcpStream::connect(address) else { return 0 };
+    let head = format!("POST /v1/emotions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", body.len());
+    let _ = stream.write_all(format!("{head}connection: close\r\n\r\n{body}").as_bytes());
+    Reply::read(stream).status
+}
+
+#[test]
+fn no_request_is_lost_during_the_delay() {
+    let mut plan = Plan { workers: 2, ..Plan::default() };
+    plan.settings.times.drain_delay = Duration::from_millis(1500);
+    let mut server = plan.start();
+    let address = server.address;
+    let (leave, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let client = || {
+        let (leave, answered) = (Arc::clone(&leave), Arc::clone(&answered));
+        thread::spawn(move || {
+            while !leave.load(Ordering::SeqCst) {
+                assert_eq!(ask(address), 200);
+                answered.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+    };
+    let clients: Vec<_> = (0..8).map(|_| client()).collect();
+    let more = |count: usize| until("more answers", || answered.load(Ordering::SeqCst) > count);
+    more(100);
+    server.say_stop();
+    until("readiness falls", || server.get("/health/ready").status == 503);
+    more(answered.load(Ordering::SeqCst) + 50);
+    leave.store(true, Ordering::SeqCst);
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    server.join().unwrap();
 }

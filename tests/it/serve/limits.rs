@@ -61,10 +61,24 @@ fn a_flood_of_tiny_chunks_is_refused() {
 }
 
 #[test]
-fn a_slow_body_is_given_up() {
+fn a_slow_head_is_given_up() {
+    let server = impatient();
+    let mut stream = server.connect();
+    stream.write_all(b"POST /v1/emotions HTTP/1.1\r\nhost:").unwrap();
+    let start = Instant::now();
+    assert_eq!(Reply::read(stream).status, 408);
+    assert!(start.elapsed() < Duration::from_secs(3));
+}
+
+fn impatient() -> Running {
     let mut plan = Plan::default();
     plan.settings.times.slow_client = Duration::from_millis(300);
-    let server = plan.start();
+    plan.start()
+}
+
+#[test]
+fn a_slow_body_is_given_up() {
+    let server = impatient();
     let mut stream = server.connect();
     stream.write_all(head("content-length: 100").as_bytes()).unwrap();
     stream.write_all(b"{").unwrap();
@@ -72,6 +86,14 @@ fn a_slow_body_is_given_up() {
     let reply = Reply::read(stream);
     assert_eq!((reply.status, code(&reply).as_str()), (408, "body_timeout"));
     assert!(start.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn a_large_body_of_brackets_is_refused_quickly() {
+    let server = Plan::default().start();
+    let brackets = format!("{{\"input\":[{}[]]}}", "[],".repeat(300_000));
+    let reply = server.send("POST", "/v1/emotions", &[("content-type", "application/json")], brackets.as_bytes());
+    assert_eq!((reply.status, reply.json()["errors"].as_array().unwrap().len()), (422, 16));
 }
 
 #[test]
