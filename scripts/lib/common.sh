@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the scripts share: the repository's root, messages, and the check for a tool.
 # Sourced by bash, never run.
 
