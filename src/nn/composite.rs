@@ -8,7 +8,10 @@ use candle_core::{D, Result, Tensor};
 
 use super::kernels::attention::Attention;
 use super::kernels::dropout::Dropout;
+use super::kernels::simd::add_assign;
 use super::ragged::{Ragged, RowKind};
+use super::weights::numbers;
+use super::{Gradients, NnError, Weights};
 
 /// The sum of word, position and segment entries, `[tokens, width]`.
 pub(crate) fn embed(batch: &Ragged, ids: &[u32], words: &Tensor, positions: &Tensor, segments: &Tensor) -> Result<Tensor> {
@@ -104,4 +107,20 @@ pub(crate) fn mean_tokens(batch: &Ragged, x: &Tensor) -> Result<Tensor> {
         row[range].fill(share);
     }
     Tensor::from_vec(shares, (batch.texts(), batch.tokens()), x.device())?.matmul(x)
+}
+
+/// Gradients of `sum(output * gradient)` for every parameter, by candle's own differentiation.
+pub(crate) fn backward(
+    weights: &Weights,
+    output: &Tensor,
+    gradient: Vec<f32>,
+    gradients: &mut Gradients,
+) -> std::result::Result<(), NnError> {
+    let gradient = Tensor::from_vec(gradient, output.shape(), output.device())?;
+    let store = output.mul(&gradient)?.sum_all()?.backward()?;
+    for (place, (_, var)) in weights.entries().iter().enumerate() {
+        let Some(gradient) = store.get(var) else { continue };
+        numbers(gradient, |gradient| add_assign(gradients.dense_to_add(place, gradient.len()), gradient))?;
+    }
+    Ok(())
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 
-use super::gradients::Ledger;
-use super::kernels::{self, attention, dropout, gelu, layer_norm, linear, pooling};
+use super::kernels::{attention, dropout};
 use super::ragged::{Ragged, RowKind};
 use super::random::{Keep, fold};
+use super::tape::{Node, Tape};
 use super::weights::{Parameter, numbers};
 use super::{Attention, Embedding, Gradients, Linear, NnError, Norm, Ops, UnaryOp, Weights, composite};
 
@@ -16,7 +16,7 @@ use super::{Attention, Embedding, Gradients, Linear, NnError, Norm, Ops, UnaryOp
 pub enum Mode {
     /// Answers: no dropout, nothing kept for backward.
     Eval,
-    /// Learning: dropout, and a graph for [`Eager::backward`].
+    /// Learning: dropout, and a record for [`Eager::backward`].
     Train {
         /// Dropout masks grow from this seed, the text's key, the row and the column; give every
         /// step another.
@@ -27,17 +27,25 @@ pub enum Mode {
 /// Which operations compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
-    /// The fused kernels of [`kernels`]; the processor's memory only.
+    /// Fused kernels of our own; the processor's memory only.
     Kernels,
-    /// candle's own differentiable operations; any device.
+    /// candle's differentiable operations; any device.
     Composite,
 }
 
 /// Rows of numbers, `[rows, width]`, of tokens or of texts.
 #[derive(Debug, Clone)]
 pub struct Rows {
-    tensor: Tensor,
     kind: RowKind,
+    rows: usize,
+    width: usize,
+    numbers: Numbers,
+}
+
+#[derive(Debug, Clone)]
+enum Numbers {
+    Node(Node),
+    Tensor(Tensor),
 }
 
 impl Rows {
@@ -47,16 +55,16 @@ impl Rows {
         self.kind
     }
 
-    /// The rows as a tensor, `[rows, width]`.
+    /// Number of rows, at least one.
     #[must_use]
-    pub fn tensor(&self) -> &Tensor {
-        &self.tensor
+    pub fn rows(&self) -> usize {
+        self.rows
     }
 
     /// Numbers a row.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.tensor.dims()[1]
+        self.width
     }
 
     /// A copy of the numbers, row-major.
@@ -64,14 +72,31 @@ impl Rows {
     /// # Errors
     /// [`NnError::Tensor`] when a device cannot be read.
     pub fn to_vec(&self) -> Result<Vec<f32>, NnError> {
-        numbers(&self.tensor, <[f32]>::to_vec)
+        match &self.numbers {
+            Numbers::Node(node) => Ok(node.values.to_vec()),
+            Numbers::Tensor(tensor) => numbers(tensor, <[f32]>::to_vec),
+        }
+    }
+
+    fn node(&self) -> Result<&Node, NnError> {
+        match &self.numbers {
+            Numbers::Node(node) => Ok(node),
+            Numbers::Tensor(_) => Err(NnError::rows("eager", "rows of this interpreter", "rows of another")),
+        }
+    }
+
+    fn tensor(&self) -> Result<&Tensor, NnError> {
+        match &self.numbers {
+            Numbers::Tensor(tensor) => Ok(tensor),
+            Numbers::Node(_) => Err(NnError::rows("eager", "rows of this interpreter", "rows of another")),
+        }
     }
 }
 
 /// Computes a network on one batch, on one thread.
 ///
-/// Logits of a text do not depend on the texts beside it. In training one `Eager` serves one
-/// forward pass and one [`Eager::backward`].
+/// Logits of a text do not depend on the texts beside it: with kernels they are the same bit for
+/// bit. In training one `Eager` serves one forward pass and one [`Eager::backward`].
 #[derive(Debug)]
 pub struct Eager<'w> {
     weights: &'w Weights,
@@ -81,17 +106,8 @@ pub struct Eager<'w> {
     path: Path,
     /// Dropout places passed so far: each has its own masks.
     places: u64,
-    ledger: Ledger,
-    leaves: Vec<Leaf>,
-}
-
-/// The output of an embedding in training: a variable, whose gradient goes to the tables' rows.
-#[derive(Debug)]
-struct Leaf {
-    sum: Var,
-    words: Parameter,
-    positions: Parameter,
-    segments: Parameter,
+    tape: Tape,
+    gradients: Gradients,
 }
 
 impl<'w> Eager<'w> {
@@ -111,16 +127,24 @@ impl<'w> Eager<'w> {
     /// # Errors
     /// As [`Eager::new`].
     pub fn with_path(weights: &'w Weights, mode: Mode, ids: &[u32], offsets: &[u32], path: Path) -> Result<Self, NnError> {
-        let batch = Arc::new(Ragged::new(ids.len(), offsets)?);
-        let ledger = Ledger::new(Gradients::new(weights));
-        Ok(Self { weights, batch, ids: ids.to_vec(), mode, path, places: 0, ledger, leaves: Vec::new() })
+        Ok(Self {
+            weights,
+            batch: Arc::new(Ragged::new(ids.len(), offsets)?),
+            ids: ids.to_vec(),
+            mode,
+            path,
+            places: 0,
+            tape: Tape::new(mode != Mode::Eval),
+            gradients: Gradients::new(weights),
+        })
     }
 
-    /// Adds gradients to `gradients`, which were made for the same weights, instead of new ones.
-    /// Comes before the forward pass, whose operations keep a handle on them.
+    /// Adds gradients to `gradients`, which were made for the same weights, instead of new ones,
+    /// and computes in their buffers.
     #[must_use]
-    pub fn with_gradients(mut self, gradients: Gradients) -> Self {
-        self.ledger = Ledger::new(gradients);
+    pub fn with_gradients(mut self, mut gradients: Gradients) -> Self {
+        self.tape.spare = std::mem::take(&mut gradients.spare);
+        self.gradients = gradients;
         self
     }
 
@@ -144,25 +168,15 @@ impl<'w> Eager<'w> {
         if self.mode == Mode::Eval {
             return Err(NnError::rows("backward", "an interpreter in training", "one in evaluation"));
         }
-        if gradient.len() != output.tensor.elem_count() {
-            return Err(NnError::rows("backward", format!("{} numbers", output.tensor.elem_count()), gradient.len().to_string()));
+        if gradient.len() != output.rows * output.width {
+            return Err(NnError::rows("backward", format!("{} numbers", output.rows * output.width), gradient.len().to_string()));
         }
-        let gradient = Tensor::from_vec(gradient, output.tensor.shape(), self.weights.device())?;
-        let store = output.tensor.mul(&gradient)?.sum_all()?.backward()?;
-        let mut gradients = self.ledger.lock();
-        for leaf in &self.leaves {
-            let Some(rows) = store.get(&leaf.sum) else { continue };
-            numbers(rows, |rows| leaf.scatter(&mut gradients, &self.batch, &self.ids, rows))?;
+        let mut gradients = self.gradients;
+        match &output.numbers {
+            Numbers::Node(output) => self.tape.backward(output, gradient, &self.batch, &self.ids, &mut gradients)?,
+            Numbers::Tensor(output) => composite::backward(self.weights, output, gradient, &mut gradients)?,
         }
-        if self.path == Path::Composite {
-            for (place, (_, var)) in self.weights.entries().iter().enumerate() {
-                let Some(gradient) = store.get(var) else { continue };
-                numbers(gradient, |gradient| {
-                    kernels::simd::add_assign(gradients.dense_to_add(place, gradient.len()), gradient);
-                })?;
-            }
-        }
-        Ok(std::mem::replace(&mut *gradients, Gradients::none()))
+        Ok(gradients)
     }
 
     /// The key of the next dropout place, or `None` where nothing is dropped.
@@ -175,12 +189,8 @@ impl<'w> Eager<'w> {
         Ok((p > 0.0).then(|| (Keep::new(p), fold(seed, self.places))))
     }
 
-    fn ledger(&self, first: &Parameter, second: &Parameter) -> Option<(Ledger, usize, usize)> {
-        (self.mode != Mode::Eval).then(|| (self.ledger.clone(), first.place, second.place))
-    }
-
     /// A parameter as candle's own operations take it: followed by gradients in training alone.
-    fn tensor(&self, parameter: &Parameter) -> Tensor {
+    fn tracked(&self, parameter: &Parameter) -> Tensor {
         match self.mode {
             Mode::Eval => parameter.var.as_detached_tensor(),
             Mode::Train { .. } => parameter.var.as_tensor().clone(),
@@ -198,27 +208,13 @@ impl<'w> Eager<'w> {
         }
     }
 
-    fn rows(&self, tensor: Tensor, kind: RowKind) -> Rows {
-        debug_assert_eq!(tensor.dims()[0], self.batch.rows(kind));
-        Rows { tensor, kind }
-    }
-}
-
-impl Leaf {
-    /// Adds the gradient of the sum, `[tokens, width]`, to the entries it was made of.
-    fn scatter(&self, gradients: &mut Gradients, batch: &Ragged, ids: &[u32], rows: &[f32]) {
-        let size = |parameter: &Parameter| (parameter.var.dims()[0], parameter.var.dims()[1]);
-        let (entries, width) = size(&self.words);
-        gradients.add_rows(self.words.place, entries, width, ids.iter().copied(), rows);
-        let (entries, width) = size(&self.positions);
-        gradients.add_rows(self.positions.place, entries, width, batch.positions().map(|position| position as u32), rows);
-        let (entries, width) = size(&self.segments);
-        gradients.add_rows(self.segments.place, entries, width, std::iter::repeat_n(0, ids.len()), rows);
+    fn rows(&self, kind: RowKind, width: usize, numbers: Numbers) -> Rows {
+        Rows { kind, rows: self.batch.rows(kind), width, numbers }
     }
 }
 
 fn width_is(operation: &'static str, x: &Rows, width: usize) -> Result<(), NnError> {
-    if x.width() == width { Ok(()) } else { Err(NnError::rows(operation, format!("rows of {width}"), format!("rows of {}", x.width()))) }
+    if x.width == width { Ok(()) } else { Err(NnError::rows(operation, format!("rows of {width}"), format!("rows of {}", x.width))) }
 }
 
 fn of_tokens(operation: &'static str, x: &Rows) -> Result<(), NnError> {
@@ -232,100 +228,68 @@ impl Ops for Eager<'_> {
     fn embed(&mut self, words: &Embedding, positions: &Embedding, segments: &Embedding) -> Result<Rows, NnError> {
         self.check_ids(words, positions)?;
         let width = words.width;
-        let (words, positions, segments) =
-            (self.weights.embedding(words)?, self.weights.embedding(positions)?, self.weights.embedding(segments)?);
-        let tensor = match self.path {
+        let tables = [self.weights.embedding(words)?, self.weights.embedding(positions)?, self.weights.embedding(segments)?];
+        let numbers = match self.path {
+            Path::Kernels => Numbers::Node(self.tape.embed(&self.batch, &self.ids, tables)?),
             Path::Composite => {
-                composite::embed(&self.batch, &self.ids, &self.tensor(&words), &self.tensor(&positions), &self.tensor(&segments))?
-            }
-            Path::Kernels => {
-                let sum = kernels::read(&words.var, |words| {
-                    kernels::read(&positions.var, |positions| {
-                        kernels::read(&segments.var, |segments| {
-                            Ok(kernels::embedding::forward(words, positions, segments, width, &self.ids, self.batch.positions()))
-                        })
-                    })
-                })?;
-                let shape = (self.ids.len(), width);
-                match self.mode {
-                    Mode::Eval => Tensor::from_vec(sum, shape, &Device::Cpu)?,
-                    Mode::Train { .. } => {
-                        let sum = Var::from_vec(sum, shape, &Device::Cpu)?;
-                        let tensor = sum.as_tensor().clone();
-                        self.leaves.push(Leaf { sum, words, positions, segments });
-                        tensor
-                    }
-                }
+                let [words, positions, segments] = tables.map(|table| self.tracked(&table));
+                Numbers::Tensor(composite::embed(&self.batch, &self.ids, &words, &positions, &segments)?)
             }
         };
-        Ok(self.rows(tensor, RowKind::Tokens))
+        Ok(self.rows(RowKind::Tokens, width, numbers))
     }
 
     fn linear(&mut self, layer: &Linear, x: &Rows) -> Result<Rows, NnError> {
         width_is("linear", x, layer.inputs)?;
         let found = self.weights.linear(layer)?;
-        let tensor = match self.path {
-            Path::Composite => composite::linear(&x.tensor, &self.tensor(&found.weight), &self.tensor(&found.bias))?,
-            Path::Kernels => x.tensor.apply_op1(linear::Linear {
-                ledger: self.ledger(&found.weight, &found.bias),
-                weight: found.weight.var.as_detached_tensor(),
-                bias: found.bias.var.as_detached_tensor(),
-                inputs: layer.inputs,
-                outputs: layer.outputs,
-            })?,
+        let numbers = match self.path {
+            Path::Kernels => Numbers::Node(self.tape.linear(x.node()?, found.weight, found.bias)?),
+            Path::Composite => Numbers::Tensor(composite::linear(x.tensor()?, &self.tracked(&found.weight), &self.tracked(&found.bias))?),
         };
-        Ok(self.rows(tensor, x.kind))
+        Ok(self.rows(x.kind, layer.outputs, numbers))
     }
 
     fn layer_norm(&mut self, layer: &Norm, x: &Rows, residual: Option<&Rows>) -> Result<Rows, NnError> {
         width_is("layer norm", x, layer.width)?;
-        if let Some(residual) = residual.filter(|residual| residual.tensor.dims() != x.tensor.dims() || residual.kind != x.kind) {
-            return Err(NnError::rows(
-                "layer norm",
-                format!("a residual of {:?}", x.tensor.dims()),
-                format!("{:?}", residual.tensor.dims()),
-            ));
+        if let Some(residual) = residual.filter(|residual| (residual.kind, residual.width) != (x.kind, x.width)) {
+            let told = |rows: &Rows| format!("rows of {:?}, {} wide", rows.kind, rows.width);
+            return Err(NnError::rows("residual of a layer norm", told(x), told(residual)));
         }
         let (scale, shift) = self.weights.norm(layer)?;
-        let tensor = match self.path {
-            Path::Composite => {
-                let sum = residual.map_or_else(|| Ok(x.tensor.clone()), |residual| x.tensor.add(&residual.tensor))?;
-                composite::layer_norm(&sum, &self.tensor(&scale), &self.tensor(&shift), layer.epsilon)?
-            }
+        let numbers = match self.path {
             Path::Kernels => {
-                let op = layer_norm::LayerNorm {
-                    ledger: self.ledger(&scale, &shift),
-                    scale: scale.var.as_detached_tensor(),
-                    shift: shift.var.as_detached_tensor(),
-                    width: layer.width,
-                    epsilon: layer.epsilon as f32,
+                let residual = residual.map(Rows::node).transpose()?;
+                Numbers::Node(self.tape.layer_norm(x.node()?, residual, (scale, shift), layer.epsilon as f32)?)
+            }
+            Path::Composite => {
+                let x = match residual {
+                    Some(residual) => x.tensor()?.add(residual.tensor()?)?,
+                    None => x.tensor()?.clone(),
                 };
-                match residual {
-                    Some(residual) => x.tensor.apply_op2(&residual.tensor, op)?,
-                    None => x.tensor.apply_op1(op)?,
-                }
+                Numbers::Tensor(composite::layer_norm(&x, &self.tracked(&scale), &self.tracked(&shift), layer.epsilon)?)
             }
         };
-        Ok(self.rows(tensor, x.kind))
+        Ok(self.rows(x.kind, layer.width, numbers))
     }
 
     fn unary(&mut self, op: UnaryOp, x: &Rows) -> Result<Rows, NnError> {
-        let tensor = match (op, self.path) {
-            (UnaryOp::Tanh, _) => x.tensor.tanh()?,
-            (UnaryOp::Gelu, Path::Composite) => x.tensor.gelu_erf()?,
-            (UnaryOp::Gelu, Path::Kernels) => x.tensor.apply_op1(gelu::Gelu)?,
+        let numbers = match (self.path, op) {
+            (Path::Kernels, UnaryOp::Gelu) => Numbers::Node(self.tape.gelu(x.node()?)),
+            (Path::Kernels, UnaryOp::Tanh) => Numbers::Node(self.tape.tanh(x.node()?)),
+            (Path::Composite, UnaryOp::Gelu) => Numbers::Tensor(x.tensor()?.gelu_erf()?),
+            (Path::Composite, UnaryOp::Tanh) => Numbers::Tensor(x.tensor()?.tanh()?),
         };
-        Ok(self.rows(tensor, x.kind))
+        Ok(self.rows(x.kind, x.width, numbers))
     }
 
     fn dropout(&mut self, p: f64, x: &Rows) -> Result<Rows, NnError> {
         let Some((keep, place)) = self.next_place(p)? else { return Ok(x.clone()) };
         let op = dropout::Dropout { batch: self.batch.clone(), kind: x.kind, keep, place };
-        let tensor = match self.path {
-            Path::Composite => composite::dropout(&x.tensor, &op)?,
-            Path::Kernels => x.tensor.apply_op1(op)?,
+        let numbers = match self.path {
+            Path::Kernels => Numbers::Node(self.tape.dropout(x.node()?, op)),
+            Path::Composite => Numbers::Tensor(composite::dropout(x.tensor()?, &op)?),
         };
-        Ok(self.rows(tensor, x.kind))
+        Ok(self.rows(x.kind, x.width, numbers))
     }
 
     fn attention(&mut self, shape: &Attention, query: &Rows, key: &Rows, value: &Rows) -> Result<Rows, NnError> {
@@ -341,28 +305,28 @@ impl Ops for Eager<'_> {
             head_width: shape.head_width,
             dropout: self.next_place(shape.dropout)?,
         };
-        let tensor = match self.path {
-            Path::Composite => composite::attention(&op, &query.tensor, &key.tensor, &value.tensor)?,
-            Path::Kernels => query.tensor.apply_op3(&key.tensor, &value.tensor, op)?,
+        let numbers = match self.path {
+            Path::Kernels => Numbers::Node(self.tape.attention(query.node()?, key.node()?, value.node()?, op)),
+            Path::Composite => Numbers::Tensor(composite::attention(&op, query.tensor()?, key.tensor()?, value.tensor()?)?),
         };
-        Ok(self.rows(tensor, query.kind))
+        Ok(self.rows(query.kind, query.width, numbers))
     }
 
     fn first_token(&mut self, x: &Rows) -> Result<Rows, NnError> {
         of_tokens("first token", x)?;
-        let tensor = match self.path {
-            Path::Composite => composite::first_token(&self.batch, &x.tensor)?,
-            Path::Kernels => x.tensor.apply_op1(pooling::FirstToken { batch: self.batch.clone() })?,
+        let numbers = match self.path {
+            Path::Kernels => Numbers::Node(self.tape.first_token(&self.batch, x.node()?, x.width)),
+            Path::Composite => Numbers::Tensor(composite::first_token(&self.batch, x.tensor()?)?),
         };
-        Ok(self.rows(tensor, RowKind::Texts))
+        Ok(self.rows(RowKind::Texts, x.width, numbers))
     }
 
     fn mean_tokens(&mut self, x: &Rows) -> Result<Rows, NnError> {
         of_tokens("mean of tokens", x)?;
-        let tensor = match self.path {
-            Path::Composite => composite::mean_tokens(&self.batch, &x.tensor)?,
-            Path::Kernels => x.tensor.apply_op1(pooling::MeanTokens { batch: self.batch.clone() })?,
+        let numbers = match self.path {
+            Path::Kernels => Numbers::Node(self.tape.mean_tokens(&self.batch, x.node()?, x.width)),
+            Path::Composite => Numbers::Tensor(composite::mean_tokens(&self.batch, x.tensor()?)?),
         };
-        Ok(self.rows(tensor, RowKind::Texts))
+        Ok(self.rows(RowKind::Texts, x.width, numbers))
     }
 }

@@ -1,10 +1,9 @@
 //! Where gradients of parameters are gathered: one buffer a parameter, kept from step to step.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use rayon::prelude::*;
 
 use super::kernels::matmul::Into;
+use super::spare::Spare;
 use super::{Snapshot, Weights};
 
 /// Numbers a thread works on at a time, and over which squares are summed before they are summed
@@ -18,6 +17,8 @@ const CHUNK: usize = 1 << 14;
 #[derive(Debug)]
 pub struct Gradients {
     slots: Vec<Slot>,
+    /// Buffers that the passes over the texts compute in.
+    pub(crate) spare: Spare,
 }
 
 #[derive(Debug)]
@@ -91,12 +92,7 @@ impl Gradients {
     /// Room for the gradients of `weights`, all zero.
     #[must_use]
     pub fn new(weights: &Weights) -> Self {
-        Self { slots: (0..weights.entries().len()).map(|_| Slot::Untouched(Vec::new())).collect() }
-    }
-
-    /// What stands where gradients were taken away.
-    pub(crate) fn none() -> Self {
-        Self { slots: Vec::new() }
+        Self { slots: (0..weights.entries().len()).map(|_| Slot::Untouched(Vec::new())).collect(), spare: Spare::default() }
     }
 
     /// Sets every gradient to zero, keeping the memory.
@@ -231,21 +227,5 @@ impl Slot {
             Self::Rows(sums) => sums,
             Self::Untouched(_) | Self::Dense(_) => unreachable!("just made a table; this is a bug"),
         }
-    }
-}
-
-/// A handle on one shard's gradients, which its operations share.
-#[derive(Debug, Clone)]
-pub(crate) struct Ledger(Arc<Mutex<Gradients>>);
-
-impl Ledger {
-    pub(crate) fn new(gradients: Gradients) -> Self {
-        Self(Arc::new(Mutex::new(gradients)))
-    }
-
-    /// A shard is one thread, so nobody waits here; a panic elsewhere leaves sums that are
-    /// cleared before they are used again.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Gradients> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

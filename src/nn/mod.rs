@@ -26,7 +26,9 @@ mod params;
 mod ragged;
 mod random;
 mod snapshot;
+mod spare;
 mod step;
+mod tape;
 mod weights;
 
 pub use eager::{Eager, Mode, Path, Rows};

@@ -193,9 +193,9 @@ impl<N: Network, L: Loss> Shard<'_, N, L> {
     /// The sum of the rows' losses, and the gradient of the mini-batch's mean on their logits.
     fn rows(&self, output: &Rows, texts: &[usize]) -> Result<(f64, Vec<f32>), NnError> {
         let labels = self.loss.labels();
-        if output.tensor().dims() != [texts.len(), labels] {
+        if (output.rows(), output.width()) != (texts.len(), labels) {
             let expected = format!("logits [{}, {labels}]", texts.len());
-            return Err(NnError::rows("step", expected, format!("{:?}", output.tensor().dims())));
+            return Err(NnError::rows("step", expected, format!("[{}, {}]", output.rows(), output.width())));
         }
         let logits = output.to_vec()?;
         let mut gradient = vec![0.0; logits.len()];

@@ -3,15 +3,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
-
 use super::matmul::{Into, Left, strided_body};
 use super::simd::{LANES, dispatch, dot, exp, sum};
-use super::{gradient, numbers, read, rows};
 use crate::nn::ragged::{Ragged, RowKind};
 use crate::nn::random::{Keep, fold};
 
 /// Attention of query rows over the key and value rows of their own text; all `[rows, width]`.
+#[derive(Debug)]
 pub(crate) struct Attention {
     pub(crate) batch: Arc<Ragged>,
     /// Whether there is a query a token or a query a text.
@@ -24,7 +22,7 @@ pub(crate) struct Attention {
 
 /// One text and one head within `[rows, width]` matrices.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Block {
+struct Block {
     /// Rows of the text among the queries: the first, and how many.
     query: usize,
     queries: usize,
@@ -59,7 +57,7 @@ impl Block {
 
 /// Room for the matrices of one block, kept from block to block.
 #[derive(Debug, Default)]
-pub(crate) struct Scratch {
+struct Scratch {
     transposed: Vec<f32>,
     probabilities: Vec<f32>,
     dropped: Vec<f32>,
@@ -70,6 +68,22 @@ impl Attention {
     /// The key that the dropout masks of one text and head grow from.
     pub(crate) fn block_key(&self, text: usize, head: usize) -> u64 {
         self.dropout.map_or(0, |(_, place)| fold(self.batch.key(place, text, 0), head as u64))
+    }
+
+    /// The rows of `out`, one a query.
+    pub(crate) fn forward(&self, out: &mut [f32], q: &[f32], k: &[f32], v: &[f32]) {
+        let mut scratch = Scratch::default();
+        for block in self.blocks() {
+            forward(out, q, k, v, block, &mut scratch);
+        }
+    }
+
+    /// The gradients of queries, keys and values from that of the result.
+    pub(crate) fn backward(&self, [dq, dk, dv]: &mut [Vec<f32>; 3], [q, k, v]: [&[f32]; 3], dout: &[f32]) {
+        let mut scratch = Scratch::default();
+        for block in self.blocks() {
+            backward(dq, dk, dv, q, k, v, dout, block, &mut scratch);
+        }
     }
 
     fn blocks(&self) -> impl Iterator<Item = Block> + '_ {
@@ -92,13 +106,13 @@ impl Attention {
 
 dispatch! {
     /// One block of `out = dropout(softmax(q k^T / sqrt(head width))) v`.
-    pub(crate) fn forward(out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], block: Block, scratch: &mut Scratch) = forward_body
+    fn forward(out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], block: Block, scratch: &mut Scratch) = forward_body
 }
 
 #[inline(always)]
 fn forward_body<const FUSED: bool>(out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], block: Block, scratch: &mut Scratch) {
     probabilities::<FUSED>(q, k, block, scratch);
-    drop_out(block, &mut scratch.probabilities, |_, probability, factor| probability * factor);
+    drop_out(block, &mut scratch.probabilities);
     strided_body::<FUSED>(
         &mut out[block.query_at()..],
         block.width,
@@ -170,15 +184,14 @@ fn transpose(matrix: &[f32], block: Block, transposed: &mut Vec<f32>) {
     }
 }
 
-/// Gives `with` every number of a `[queries, padded]` matrix beside what dropout multiplies it by.
+/// Multiplies a `[queries, padded]` matrix by the block's dropout mask.
 #[inline(always)]
-fn drop_out(block: Block, matrix: &mut [f32], with: impl Fn(usize, f32, f32) -> f32) {
+fn drop_out(block: Block, matrix: &mut [f32]) {
     let Some((keep, place)) = block.dropout else { return };
-    let padded = block.padded();
-    for (query, row) in matrix.chunks_exact_mut(padded).enumerate() {
+    for (query, row) in matrix.chunks_exact_mut(block.padded()).enumerate() {
         let key = fold(place, query as u64);
         for (column, value) in row.iter_mut().enumerate() {
-            *value = with(query * padded + column, *value, keep.factor(key, column as u32));
+            *value *= keep.factor(key, column as u32);
         }
     }
 }
@@ -187,7 +200,7 @@ dispatch! {
     /// One block of the gradients of q, k and v from that of the result, with
     /// `P = softmax(S)`, `D = dropout(P)`: `dV = D^T dO`, `dP = dropout(dO V^T)`,
     /// `dS = P * (dP - rowsum(dP * P)) * scale`, `dQ = dS K`, `dK = dS^T Q`.
-    pub(crate) fn backward(
+    fn backward(
         dq: &mut [f32], dk: &mut [f32], dv: &mut [f32], q: &[f32], k: &[f32], v: &[f32], dout: &[f32], block: Block, scratch: &mut Scratch,
     ) = backward_body
 }
@@ -210,7 +223,7 @@ fn backward_body<const FUSED: bool>(
     probabilities::<FUSED>(q, k, block, scratch);
     scratch.dropped.clear();
     scratch.dropped.extend_from_slice(&scratch.probabilities);
-    drop_out(block, &mut scratch.dropped, |_, probability, factor| probability * factor);
+    drop_out(block, &mut scratch.dropped);
 
     let transposed = Left { values: &scratch.dropped, row_step: 1, column_step: padded };
     strided_body::<FUSED>(
@@ -229,7 +242,7 @@ fn backward_body<const FUSED: bool>(
     scratch.gradient.resize(block.queries * padded, 0.0);
     let dout = Left { values: &dout[query_at..], row_step: width, column_step: 1 };
     strided_body::<FUSED>(&mut scratch.gradient, padded, Into::Replace, block.queries, &scratch.transposed, padded, padded, dout, columns);
-    drop_out(block, &mut scratch.gradient, |_, gradient, factor| gradient * factor);
+    drop_out(block, &mut scratch.gradient);
     for (gradient, probability) in scratch.gradient.chunks_exact_mut(padded).zip(scratch.probabilities.chunks_exact(padded)) {
         let mean = dot::<FUSED>(gradient, probability);
         for (gradient, probability) in gradient.iter_mut().zip(probability) {
@@ -241,54 +254,4 @@ fn backward_body<const FUSED: bool>(
     strided_body::<FUSED>(&mut dq[query_at..], width, Into::Replace, block.queries, &k[key_at..], width, columns, ds, block.keys);
     let ds = Left { values: &scratch.gradient, row_step: 1, column_step: padded };
     strided_body::<FUSED>(&mut dk[key_at..], width, Into::Replace, block.keys, &q[query_at..], width, columns, ds, block.queries);
-}
-
-impl CustomOp3 for Attention {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
-
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (q, k, v) = (numbers(s1, l1)?, numbers(s2, l2)?, numbers(s3, l3)?);
-        let mut out = vec![0.0; q.len()];
-        let mut scratch = Scratch::default();
-        for block in self.blocks() {
-            forward(&mut out, q, k, v, block, &mut scratch);
-        }
-        Ok(rows(out, self.heads * self.head_width))
-    }
-
-    fn bwd(
-        &self,
-        q: &Tensor,
-        k: &Tensor,
-        v: &Tensor,
-        _out: &Tensor,
-        dout: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let dout = dout.contiguous()?;
-        let (mut dq, mut dk, mut dv) = (vec![0.0; q.elem_count()], vec![0.0; k.elem_count()], vec![0.0; v.elem_count()]);
-        let mut scratch = Scratch::default();
-        read(&dout, |dout| {
-            read(q, |q| {
-                read(k, |k| {
-                    read(v, |v| {
-                        for block in self.blocks() {
-                            backward(&mut dq, &mut dk, &mut dv, q, k, v, dout, block, &mut scratch);
-                        }
-                        Ok(())
-                    })
-                })
-            })
-        })?;
-        Ok((Some(gradient(dq, q)?), Some(gradient(dk, k)?), Some(gradient(dv, v)?)))
-    }
 }

@@ -3,14 +3,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-
 use super::simd::dispatch;
-use super::{gradient, numbers, read, rows};
 use crate::nn::ragged::{Ragged, RowKind};
 use crate::nn::random::Keep;
 
 /// Dropout at one place of the network.
+#[derive(Debug)]
 pub(crate) struct Dropout {
     pub(crate) batch: Arc<Ragged>,
     pub(crate) kind: RowKind,
@@ -27,44 +25,23 @@ impl Dropout {
         })
     }
 
-    fn apply(&self, y: &mut [f32], x: &[f32], width: usize) {
-        for ((y, x), key) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(self.keys()) {
-            mask_row(y, x, self.keep, key);
+    /// Multiplies rows, or their gradient, by the mask.
+    pub(crate) fn apply(&self, rows: &mut [f32]) {
+        let width = rows.len() / self.batch.rows(self.kind);
+        for (row, key) in rows.chunks_exact_mut(width).zip(self.keys()) {
+            mask_row(row, self.keep, key);
         }
     }
 }
 
 dispatch! {
-    /// `y = x` times the mask of the row `key`.
-    fn mask_row(y: &mut [f32], x: &[f32], keep: Keep, key: u64) = mask_row_body
+    /// One row times its mask.
+    fn mask_row(row: &mut [f32], keep: Keep, key: u64) = mask_row_body
 }
 
 #[inline(always)]
-fn mask_row_body<const FUSED: bool>(y: &mut [f32], x: &[f32], keep: Keep, key: u64) {
-    for (column, (y, x)) in y.iter_mut().zip(x).enumerate() {
-        *y = x * keep.factor(key, column as u32);
-    }
-}
-
-impl CustomOp1 for Dropout {
-    fn name(&self) -> &'static str {
-        "dropout"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, width) = (numbers(storage, layout)?, layout.dims()[1]);
-        let mut y = vec![0.0; x.len()];
-        self.apply(&mut y, x, width);
-        Ok(rows(y, width))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let width = x.dim(1)?;
-        let mut dx = vec![0.0; x.elem_count()];
-        read(&dy.contiguous()?, |dy| {
-            self.apply(&mut dx, dy, width);
-            Ok(())
-        })?;
-        Ok(Some(gradient(dx, x)?))
+fn mask_row_body<const FUSED: bool>(row: &mut [f32], keep: Keep, key: u64) {
+    for (column, value) in row.iter_mut().enumerate() {
+        *value *= keep.factor(key, column as u32);
     }
 }

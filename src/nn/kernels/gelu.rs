@@ -1,13 +1,7 @@
 //! `gelu(x) = x Phi(x)` with the normal distribution function `Phi` (Hendrycks and Gimpel 2016,
 //! arXiv:1606.08415), not its tanh approximation.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-
 use super::simd::{dispatch, exp, fma};
-use super::{gradient, numbers, read, rows};
-
-/// GELU on every number.
-pub(crate) struct Gelu;
 
 /// `(Phi(x), phi(x))`: the normal distribution function and its density.
 ///
@@ -48,40 +42,15 @@ fn forward_body<const FUSED: bool>(y: &mut [f32], x: &[f32]) {
 }
 
 dispatch! {
-    /// `dx = dy (Phi(x) + x phi(x))`.
-    pub(crate) fn backward(dx: &mut [f32], x: &[f32], dy: &[f32]) = backward_body
+    /// `dy *= Phi(x) + x phi(x)`: the gradient of the result becomes that of `x`.
+    pub(crate) fn backward(dy: &mut [f32], x: &[f32]) = backward_body
 }
 
 #[inline(always)]
-fn backward_body<const FUSED: bool>(dx: &mut [f32], x: &[f32], dy: &[f32]) {
-    for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
+fn backward_body<const FUSED: bool>(dy: &mut [f32], x: &[f32]) {
+    for (dy, x) in dy.iter_mut().zip(x) {
         let (below, density) = normal::<FUSED>(*x);
-        *dx = dy * fma::<FUSED>(*x, density, below);
-    }
-}
-
-impl CustomOp1 for Gelu {
-    fn name(&self) -> &'static str {
-        "gelu"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = numbers(storage, layout)?;
-        let mut y = vec![0.0; x.len()];
-        forward(&mut y, x);
-        Ok(rows(y, layout.dims()[1]))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let mut dx = vec![0.0; x.elem_count()];
-        let dy = dy.contiguous()?;
-        read(x, |x| {
-            read(&dy, |dy| {
-                backward(&mut dx, x, dy);
-                Ok(())
-            })
-        })?;
-        Ok(Some(gradient(dx, x)?))
+        *dy *= fma::<FUSED>(*x, density, below);
     }
 }
 
