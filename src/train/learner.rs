@@ -189,3 +189,29 @@ impl Loss for WitnessedLoss {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn witness(in_use: &LossWeights, recipe: LossWeights) -> (f64, f64) {
+        let mut loss = WitnessedLoss::new(in_use).expect("one weight a label");
+        loss.plain = recipe;
+        let mut gradient = [0.0; 2];
+        assert_eq!(loss.worst(), None);
+        for logits in [[0.5, -1.0], [-20.0, 3.0], [0.0, 40.0]] {
+            loss.row(&logits, &[1.0, 0.0], &mut gradient);
+        }
+        loss.worst().expect("rows were seen")
+    }
+
+    #[test]
+    fn the_witness_tells_the_recipes_loss_from_another() {
+        let recipe = || LossWeights { label: vec![0.25, 0.75], positive: vec![3.0, 1.5] };
+        let (plain, found) = witness(&recipe(), recipe());
+        assert!((plain - found).abs() < 1e-12 * plain, "{plain} against {found}");
+        let unweighted = LossWeights { label: vec![1.0; 2], positive: vec![1.0; 2] };
+        let (plain, found) = witness(&unweighted, recipe());
+        assert!((plain - found).abs() > 0.1, "{plain} against {found}");
+    }
+}

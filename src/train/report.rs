@@ -47,6 +47,18 @@ pub struct Drift {
     pub max_logit: f64,
 }
 
+impl Drift {
+    /// The same in the words of a bundle's card.
+    pub(super) fn figures(&self) -> [(String, Figure); 3] {
+        let figure = |name: &str, value| (name.to_owned(), Figure { value, interval: None });
+        [
+            figure("drift_from_fp32_macro_f1", self.macro_f1),
+            figure("drift_from_fp32_max_probability", self.max_probability),
+            figure("drift_from_fp32_max_logit", self.max_logit),
+        ]
+    }
+}
+
 impl RunReport {
     /// Everything, for programs.
     #[must_use]

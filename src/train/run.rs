@@ -1,5 +1,6 @@
 //! A run: ten steps in a row, each of which takes values and returns values.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::base::HubOptions;
 use super::cross::{Encoded, Ground, fit_folds, pack, packed_logits, refit};
-use super::data::Dataset;
-use super::groups::Groups;
+use super::data::{Dataset, Example};
+use super::groups::{Groups, normal_form};
 use super::journal::{Journal, Progress};
 use super::measure::{self, Subject};
 use super::oof::calibrate;
@@ -84,6 +85,7 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
         probabilities: &calibration.honest.probabilities,
         targets,
     };
+    let mut warnings: Vec<String> = dev.iter().flat_map(|dev| shared_texts(&train, dev)).collect();
     let mut sets = vec![measure::decided(&subject, &calibration.honest.decisions, resampling)?];
 
     let (weights, refitted) = refit(&ground, &out_of_fold.records, &mut journal)?;
@@ -91,8 +93,11 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
     let mut drift = None;
     if let Some(dev) = &dev {
         let logits = packed_logits(&ground, &packed, &dev.rows().encodings)?;
-        sets.extend(measure_held_out(recipe, &calibration.decider, &logits, dev.data.targets(), resampling)?);
-        drift = Some(measure_drift(&ground, &calibration.decider, &weights, &logits, dev)?);
+        let [mut held_out, uncalibrated] = measure_held_out(recipe, &calibration.decider, &logits, dev.data.targets(), resampling)?;
+        let measured = measure_drift(&ground, &calibration.decider, &weights, &logits, dev)?;
+        held_out.tuned.overall.extend(measured.figures());
+        sets.extend([held_out, uncalibrated]);
+        drift = Some(measured);
     }
 
     let cargo = Cargo {
@@ -107,6 +112,7 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
     let (staged, parity) = ship::stage(&ground, cargo, &target, around.onnxruntime)?;
     let bundle = staged.commit()?;
     let fits: Vec<_> = out_of_fold.records.into_iter().chain([refitted]).collect();
+    warnings.extend(calibration.warnings);
     let noticed = fits.iter().flat_map(|fit| fit.warnings.iter().map(move |warning| format!("{}: {warning}", fit.phase)));
     let report = RunReport {
         model: format!("{} {}", bundle.name(), bundle.version()),
@@ -114,7 +120,7 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
         recipe: recipe.hash(),
         data: train.data.fingerprint().to_owned(),
         labels: recipe.data.labels.clone(),
-        warnings: noticed.chain(calibration.warnings).collect(),
+        warnings: noticed.chain(warnings).collect(),
         fits,
         sets,
         drift,
@@ -190,6 +196,14 @@ fn folds(recipe: &Recipe, run: &Path, train: &Encoded, journal: &mut Journal<'_>
     let folds = Folds::stratify(train.data.targets(), &groups, recipe.folds, recipe.folds_seed)?;
     files::write_json(&run.join("folds.json"), &folds)?;
     Ok(folds)
+}
+
+/// Says how many held-out texts stand in the training file too, which flatters figures on them.
+fn shared_texts(train: &Encoded, dev: &Encoded) -> Option<String> {
+    let form = |example: &Example| normal_form(&example.text);
+    let known: HashSet<String> = train.data.examples().iter().map(form).collect();
+    let shared = dev.data.examples().iter().filter(|example| known.contains(&form(example))).count();
+    (shared > 0).then(|| format!("{shared} of {} held-out texts stand in the training file too", dev.encodings.len()))
 }
 
 fn measure_held_out(

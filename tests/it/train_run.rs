@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use limbic::backend::{self, EngineKind, Options};
-use limbic::bundle::Bundle;
+use limbic::bundle::{Bundle, render};
 use limbic::spec::Precision;
 use limbic::train::base::HubOptions;
+use limbic::train::data::DataFormat;
 use limbic::train::recipe::Recipe;
-use limbic::train::{Progress, RunReport, Surroundings, TrainError};
+use limbic::train::{Progress, Resampling, RunReport, Surroundings, TrainError, evaluate, table};
 
-use super::support::{onnxruntime, repo_root};
+use super::support::{fixture, onnxruntime, repo_root};
 
 /// A folder for one run, and what was put into the recipe.
 struct Trial {
@@ -84,7 +85,23 @@ fn the_smoke_recipe_ends_with_a_bundle_that_answers() {
     let macro_f1 = |set: usize| bundle.card().metrics[set].tuned.overall["macro_f1"].value;
     assert!(macro_f1(0) > 0.6 && macro_f1(1) > 0.6, "out of fold {}, held out {}", macro_f1(0), macro_f1(1));
     assert_eq!(report.fits.len(), 4);
-    assert!(report.drift.unwrap().max_probability < 0.1);
+    let drift = report.drift.unwrap().max_probability;
+    assert!(drift > 0.0 && drift < 0.1, "{drift}");
+    assert_eq!(bundle.card().metrics[1].tuned.overall["drift_from_fp32_max_probability"].value, drift);
+
+    // The command that measures a bundle finds the card's figures again, whatever the engine.
+    for kind in EngineKind::ALL {
+        let options = Options { library: Some(onnxruntime()), ..Options::default() };
+        let mut engine = backend::open(kind, &bundle, &options).unwrap();
+        let resampling = Resampling { resamples: 20, ..Resampling::default() };
+        let set = evaluate(&bundle, engine.as_mut(), &fixture("smoke/dev.jsonl"), DataFormat::Jsonl, resampling).unwrap();
+        for name in ["macro_f1", "jaccard", "brier", "ece"] {
+            let (found, stated) = (set.tuned.overall[name].value, bundle.card().metrics[1].tuned.overall[name].value);
+            assert!((found - stated).abs() < 1e-6, "{kind}, {name}: {found} against {stated}");
+        }
+        assert!(table(&bundle, &set).contains("| macro_f1 | "));
+    }
+    assert!(render(&bundle).contains("held_out"));
     for name in ["recipe.toml", "folds.json", "metrics.jsonl", "report.json", "report.md", "fold-2/outcome.json"] {
         assert!(!trial.file(name).is_empty(), "{name}");
     }
@@ -128,23 +145,47 @@ fn a_run_folder_belongs_to_one_recipe() {
     assert!(said.contains("refit: finished before, skipped"), "{said}");
 }
 
-#[test]
-fn a_loss_that_is_no_number_names_the_step_and_the_rows() {
+/// The tiny base model with every weight multiplied, in a folder of its own.
+fn scaled_base(factor: f32) -> tempfile::TempDir {
     let base = tempfile::tempdir().unwrap();
     for name in ["config.json", "tokenizer.json", "model.safetensors"] {
-        std::fs::copy(repo_root().join("tests/it/fixtures/tiny-bert").join(name), base.path().join(name)).unwrap();
+        std::fs::copy(fixture("tiny-bert").join(name), base.path().join(name)).unwrap();
     }
-    // Finite, and far too large to be computed with.
     let path = base.path().join("model.safetensors");
     let mut bytes = std::fs::read(&path).unwrap();
     let header = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
     for number in bytes[8 + header..].as_chunks_mut::<4>().0 {
-        *number = (f32::from_le_bytes(*number) * 1e25).to_le_bytes();
+        *number = (f32::from_le_bytes(*number) * factor).to_le_bytes();
     }
     std::fs::write(&path, bytes).unwrap();
+    base
+}
+
+#[test]
+fn a_loss_that_is_no_number_names_the_step_and_the_rows() {
+    // Finite weights, and far too large to be computed with.
+    let base = scaled_base(1e25);
     let trial = Trial::new(&[&format!("model.base=\"{}\"", base.path().display())]);
     let found = trial.run(&never).0.map(|_| ()).unwrap_err().to_string();
     assert!(found.starts_with("fold-0, step 0: the loss is") && found.contains("train-"), "{found}");
+}
+
+#[test]
+fn a_collapsed_network_and_a_label_without_rows_are_warned_of() {
+    let base = scaled_base(0.0);
+    let labels = "data.labels=[\"joy\", \"sadness\", \"anger\", \"fear\", \"surprise\"]";
+    let trial = Trial::new(&[&format!("model.base=\"{}\"", base.path().display()), labels, "folds.k=2", "train.epochs=1"]);
+    let (report, said) = trial.run(&never);
+    let warnings = report.unwrap_or_else(|error| panic!("{error}\n{said}")).warnings.join("\n");
+    for expected in [
+        "fold-0: no training row holds surprise",
+        "fold-1: no held-out row holds surprise",
+        "every held-out row gets the same scores: the network has collapsed",
+        "label \"surprise\": no row holds it",
+    ] {
+        assert!(warnings.contains(expected), "{expected}\nnot among\n{warnings}");
+    }
+    assert!(said.contains("warning: fold-0: no training row holds surprise"), "{said}");
 }
 
 #[test]
