@@ -109,6 +109,7 @@ impl Default for Options {
 /// # Errors
 /// [`BackendError::Library`] when the onnx engine's library is missing or unusable;
 /// [`BackendError::Model`] when the engine cannot build the model, or this build lacks it.
+#[cfg_attr(not(feature = "onnx"), expect(unused_variables, reason = "only the onnx engine has options"))]
 pub fn open(kind: EngineKind, bundle: &Bundle, options: &Options) -> Result<Box<dyn Backend>, BackendError> {
     match kind {
         #[cfg(feature = "onnx")]

@@ -21,7 +21,7 @@ pub(super) const GOLDEN: &str = "golden.json";
 
 /// Every file a bundle may list, and the most bytes it may have.
 const KNOWN: [(&str, u64); 6] =
-    [(MANIFEST, 4 << 20), (CONFIG, 1 << 20), (TOKENIZER, 64 << 20), (WEIGHTS, 8 << 30), (GRAPH, 64 << 20), (GOLDEN, 16 << 20)];
+    [(MANIFEST, 4 << 20), (CONFIG, 1 << 20), (TOKENIZER, 64 << 20), (WEIGHTS, 4 << 30), (GRAPH, 64 << 20), (GOLDEN, 16 << 20)];
 
 /// The most bytes a bundle's file of this name may have; nothing for a name no bundle lists.
 pub(super) fn limit(name: &str) -> Option<u64> {

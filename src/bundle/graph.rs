@@ -203,3 +203,34 @@ fn varint(rest: &mut &[u8]) -> Result<u64, GraphError> {
 fn text(bytes: &[u8]) -> Result<&str, GraphError> {
     std::str::from_utf8(bytes).or_else(|error| refuse("model", "UTF-8", error))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_one_plain_graph_passes() {
+        let layout = Layout::default();
+        assert_eq!(check(&[0x3a, 0], &layout, "w"), Ok(()));
+        let wrong: [&[u8]; 7] = [&[], &[0x3a, 0, 0x3a, 0], &[0x3a, 0, 0xca, 0x01, 0], &[0x3a, 5], &[0x3a], &[0x3b, 0], &[0x3a, 2, 0x7a, 0]];
+        for (case, bytes) in wrong.iter().enumerate() {
+            assert!(check(bytes, &layout, "w").is_err(), "case {case} passed");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), inner in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = check(&bytes, &Layout::default(), "w");
+            for field in [0x0a, 0x2a] {
+                let mut graph = vec![field, u8::try_from(inner.len()).expect("at most 100")];
+                graph.extend_from_slice(&inner);
+                let mut model = vec![0x3a, u8::try_from(graph.len()).expect("at most 102")];
+                model.extend_from_slice(&graph);
+                let _ = check(&model, &Layout::default(), "w");
+            }
+        }
+    }
+}

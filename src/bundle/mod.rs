@@ -32,6 +32,7 @@ pub use golden::{GoldenSet, MAX_GOLDEN_TEXTS};
 pub use weights::{Layout, PackedWeights, Span, WeightsError, weights_location};
 pub use writer::{BundleParts, BundleWriter, Graph, StagedBundle};
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,6 +69,12 @@ pub struct Bundle {
     golden: GoldenSet,
     card: Card,
     files: Vec<BundleFile>,
+}
+
+impl fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bundle").field("path", &self.path).field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// One file of a bundle, as its manifest states it.

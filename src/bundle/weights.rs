@@ -272,28 +272,29 @@ fn plain_layout(start: usize, tensors: &Tensors) -> Result<Layout, WeightsError>
 
 /// Lays out the image of a file with byte matrices and fills it, tensors side by side.
 fn widen(file: &[u8], start: usize, tensors: &Tensors) -> Result<(Arc<[u8]>, Layout), WeightsError> {
-    let kept: Vec<(&str, &TensorInfo)> =
-        tensors.iter().filter(|(name, _)| !is_scale(name, tensors)).map(|(name, info)| (name.as_str(), info)).collect();
     let mut end = 0_usize;
-    let mut infos = Vec::with_capacity(kept.len());
-    for (name, info) in &kept {
+    let mut infos = Vec::with_capacity(tensors.len());
+    let mut sources = Vec::with_capacity(tensors.len());
+    for (name, info) in tensors.iter().filter(|(name, _)| !is_scale(name, tensors)) {
+        // Types are checked before anything is allocated for them.
+        sources.push(source(file, start, tensors, name, info)?);
         let begin = end;
         let numbers = info.shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
         let sum = numbers.and_then(|numbers| numbers.checked_mul(4)).and_then(|bytes| bytes.checked_add(begin));
-        end = sum.ok_or_else(|| WeightsError::new(*name, "a size that can be counted", format!("{:?}", info.shape)))?;
-        infos.push(((*name).to_owned(), TensorInfo { dtype: Dtype::F32, shape: info.shape.clone(), data_offsets: (begin, end) }));
+        end = sum.ok_or_else(|| WeightsError::new(name, "a size that can be counted", format!("{:?}", info.shape)))?;
+        infos.push((name.clone(), TensorInfo { dtype: Dtype::F32, shape: info.shape.clone(), data_offsets: (begin, end) }));
     }
     let places: Tensors = infos.iter().cloned().collect();
+    let sizes: Vec<usize> = infos.iter().map(|(_, info)| info.data_offsets.1 - info.data_offsets.0).collect();
     let head = header(infos)?;
     let mut image = zeroed(head.len() + end);
     let (front, mut rest) = Arc::get_mut(&mut image).expect("a fresh value has one owner; this is a bug").split_at_mut(head.len());
     front.copy_from_slice(&head);
-    let mut jobs = Vec::with_capacity(kept.len());
-    for (name, info) in kept {
-        let (begin, end) = places[name].data_offsets;
-        let (out, tail) = std::mem::take(&mut rest).split_at_mut(end - begin);
+    let mut jobs = Vec::with_capacity(sources.len());
+    for (source, bytes) in sources.into_iter().zip(sizes) {
+        let (out, tail) = std::mem::take(&mut rest).split_at_mut(bytes);
         rest = tail;
-        jobs.push((source(file, start, tensors, name, info)?, out));
+        jobs.push((source, out));
     }
     jobs.into_par_iter().for_each(|(source, out)| source.fill(out));
     Ok((image, plain_layout(head.len(), &places)?))
@@ -344,5 +345,59 @@ fn source<'a>(file: &'a [u8], start: usize, tensors: &Tensors, name: &str, info:
             }
         }
         other => Err(WeightsError::new(name, "type F32 or I8", other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tensor(name: &str, shape: &[usize], values: &[f32]) -> Entry<'static> {
+        let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Entry { name: name.to_owned(), dtype: Dtype::F32, shape: shape.to_vec(), data: data.into() }
+    }
+
+    fn packed(storage: Precision) -> PackedWeights {
+        let values: Vec<f32> = (0..12_u8).map(|i| f32::from(i) - 4.5).collect();
+        let file = assemble(&[tensor("a.bias", &[3], &values[..3]), tensor("a.weight", &[3, 4], &values)]).expect("two tensors");
+        PackedWeights::pack(&file, storage).expect("two plain tensors")
+    }
+
+    #[test]
+    fn an_image_is_a_safetensors_file_whose_data_lies_aligned() {
+        for storage in [Precision::Fp32, Precision::Int8Weights] {
+            let packed = packed(storage);
+            let file = SafeTensors::deserialize(packed.image()).expect("an image is a safetensors file");
+            for (name, span) in packed.layout().iter() {
+                let tensor = file.tensor(name).expect("listed tensors are there");
+                assert_eq!((tensor.shape(), tensor.data()), (&span.shape[..], &packed.image()[span.offset..span.offset + span.bytes]));
+            }
+            assert_eq!(packed.layout().get("a.bias").map(|span| span.offset % ALIGNMENT), Some(0));
+            assert_eq!(packed.layout().parameters(), 15);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            for storage in [Precision::Fp32, Precision::Int8Weights] {
+                prop_assert!(PackedWeights::open(bytes.clone().into(), storage).is_err());
+            }
+        }
+
+        #[test]
+        fn no_change_of_a_file_panics(place in 0..300_usize, byte: u8, cut in 0..400_usize) {
+            for storage in [Precision::Fp32, Precision::Int8Weights] {
+                let mut bytes = packed(storage).file().to_vec();
+                let place = place % bytes.len();
+                bytes[place] = byte;
+                bytes.truncate(cut.max(1));
+                for other in [Precision::Fp32, Precision::Int8Weights] {
+                    let _ = PackedWeights::open(bytes.clone().into(), other);
+                }
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The network again, as an ONNX graph of a few kilobytes, and the proof that it is the same.
 //!
 //! [`onnx`] records the one definition in `model` through [`OnnxGraph`]; the weights stay in the
-//! bundle's file. [`verify`] runs both engines on the bundle's golden texts and refuses a bundle
+//! bundle's file. [`verify()`] runs both engines on the bundle's golden texts and refuses a bundle
 //! whose engines differ by more than its stated tolerance. The only room that knows protobuf.
 
 mod error;

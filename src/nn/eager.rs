@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use super::kernels::{attention, dropout};
 use super::ragged::{Ragged, RowKind};
 use super::random::{Keep, fold};
-use super::tape::{Node, Tape};
+use super::tape::{Node, Tape, Texts};
 use super::weights::{Parameter, numbers};
 use super::{Attention, Embedding, Gradients, Linear, NnError, Norm, Ops, UnaryOp, Weights, composite};
 
@@ -173,7 +173,7 @@ impl<'w> Eager<'w> {
         }
         let mut gradients = self.gradients;
         match &output.numbers {
-            Numbers::Node(output) => self.tape.backward(output, gradient, &self.batch, &self.ids, &mut gradients)?,
+            Numbers::Node(output) => self.tape.backward(output, gradient, Texts { batch: &self.batch, ids: &self.ids }, &mut gradients)?,
             Numbers::Tensor(output) => composite::backward(self.weights, output, gradient, &mut gradients)?,
         }
         Ok(gradients)

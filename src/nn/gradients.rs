@@ -192,8 +192,8 @@ impl Gradients {
         sums
     }
 
-    /// Adds rows of numbers to the named rows of a table of `rows`.
-    pub(crate) fn add_rows(&mut self, place: usize, rows: usize, width: usize, named: impl Iterator<Item = u32>, values: &[f32]) {
+    /// Adds rows of numbers to the named rows of a table of this size.
+    pub(crate) fn add_rows(&mut self, place: usize, (rows, width): (usize, usize), named: impl Iterator<Item = u32>, values: &[f32]) {
         let sums = self.slots[place].rows(rows, width);
         for (row, values) in named.zip(values.chunks_exact(width)) {
             sums.add(row, values);

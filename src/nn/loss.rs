@@ -5,7 +5,7 @@ use super::NnError;
 /// A loss that is the mean over rows of a loss of one row.
 ///
 /// Everything a new loss has to know stands in [`Loss::row`]; normalising over a mini-batch,
-/// sharding and backward are [`step`](super::step)'s.
+/// sharding and backward are `step`'s.
 pub trait Loss: Sync {
     /// Logits a row.
     fn labels(&self) -> usize;
@@ -123,5 +123,64 @@ impl Loss for CrossEntropy {
             *gradient = (mass * log_share.exp() - weighted(label)) as f32;
         }
         loss
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compares a loss's gradient with its own slope, and its value with `expected`.
+    fn check(loss: &impl Loss, logits: &[f32], targets: &[f32], expected: f64) {
+        let mut gradient = vec![0.0; logits.len()];
+        let value = loss.row(logits, targets, &mut gradient);
+        assert!((value - expected).abs() <= 1e-6 * expected.abs().max(1e-3), "{value}, expected {expected}");
+        for label in 0..logits.len() {
+            let at = |distance: f32| {
+                let mut moved = logits.to_vec();
+                moved[label] += distance;
+                loss.row(&moved, targets, &mut vec![0.0; logits.len()])
+            };
+            let slope = (at(1e-2) - at(-1e-2)) / 2e-2;
+            assert!((slope - f64::from(gradient[label])).abs() < 1e-4, "label {label}: {slope} but {}", gradient[label]);
+        }
+    }
+
+    #[test]
+    fn losses_are_those_of_torch_and_their_gradients_are_slopes() {
+        // torch.nn.functional.binary_cross_entropy_with_logits, then with weight and pos_weight.
+        let (logits, targets) = ([0.5, -1.0, 2.0], [1.0, 0.0, 0.25]);
+        check(&BinaryCrossEntropy::new(3), &logits, &targets, 0.804_755_561);
+        let weighted = BinaryCrossEntropy::new(3).with_label_weights(vec![0.5, 2.0, 1.0]).expect("weights");
+        let weighted = weighted.with_positive_weights(vec![3.0, 1.0, 2.0]).expect("weights");
+        check(&weighted, &logits, &targets, 0.998_766_288);
+        // torch.nn.functional.cross_entropy.
+        check(&CrossEntropy::new(3), &logits, &[0.0, 0.0, 1.0], 0.241_311_297);
+    }
+
+    #[test]
+    fn far_logits_give_finite_losses() {
+        for z in [-1e30_f32, -1e4, 1e4, 1e30] {
+            for y in [0.0, 1.0] {
+                let mut gradient = [f32::NAN];
+                let loss = BinaryCrossEntropy::new(1).row(&[z], &[y], &mut gradient);
+                let right = (z > 0.0) == (y > 0.0);
+                assert_eq!((loss == 0.0, gradient[0].abs()), (right, if right { 0.0 } else { 1.0 }), "{z} for {y}");
+                assert!(loss.is_finite());
+            }
+            let mut gradient = [f32::NAN; 2];
+            assert!(CrossEntropy::new(2).row(&[z, 0.0], &[1.0, 0.0], &mut gradient).is_finite());
+            assert!(gradient.iter().all(|gradient| gradient.is_finite()));
+        }
+    }
+
+    #[test]
+    fn weights_that_are_no_weights_are_refused() {
+        let loss = || BinaryCrossEntropy::new(2);
+        for weights in [vec![1.0], vec![1.0, -1.0], vec![1.0, f32::NAN]] {
+            assert!(loss().with_label_weights(weights.clone()).is_err());
+            assert!(loss().with_positive_weights(weights.clone()).is_err());
+            assert!(CrossEntropy::new(2).with_label_weights(weights).is_err());
+        }
     }
 }

@@ -84,6 +84,7 @@ impl Stepper {
     /// # Errors
     /// [`NnError::Loss`] or [`NnError::GradientNorm`] when a number is not finite, and whatever
     /// the network refuses; in each case weights and optimiser are as before.
+    #[expect(clippy::too_many_arguments, reason = "weights, optimiser, network, loss and data meet here alone")]
     pub fn step(
         &mut self,
         weights: &Weights,
@@ -112,6 +113,7 @@ impl Stepper {
     ///
     /// # Errors
     /// [`NnError::Loss`] when the loss is not finite, and whatever the network refuses.
+    #[expect(clippy::too_many_arguments, reason = "weights, network, loss and data meet here alone")]
     pub fn gradients(
         &mut self,
         weights: &Weights,

@@ -141,35 +141,37 @@ impl Tape {
 
     /// Gradients of `sum(output * gradient)` into `gradients`, whose spare buffers the tape's
     /// then join.
-    pub(crate) fn backward(
-        self,
-        output: &Node,
-        gradient: Vec<f32>,
-        batch: &Ragged,
-        ids: &[u32],
-        gradients: &mut Gradients,
-    ) -> Result<(), NnError> {
-        let mut flow = Flow { gradients: (0..self.nodes).map(|_| None).collect(), spare: self.spare };
-        flow.gradients[output.id] = Some(gradient);
+    pub(crate) fn backward(self, output: &Node, gradient: Vec<f32>, texts: Texts<'_>, gradients: &mut Gradients) -> Result<(), NnError> {
+        let mut flow = Flow { nodes: (0..self.nodes).map(|_| None).collect(), spare: self.spare, parameters: gradients };
+        flow.nodes[output.id] = Some(gradient);
         for Step { output, kernel } in self.steps.unwrap_or_default().into_iter().rev() {
-            let Some(dy) = flow.gradients[output.id].take() else { continue };
-            kernel.backward(output, dy, batch, ids, gradients, &mut flow)?;
+            let Some(dy) = flow.nodes[output.id].take() else { continue };
+            kernel.backward(output, dy, texts, &mut flow)?;
         }
-        gradients.spare.join(flow.spare);
+        let Flow { spare, parameters, .. } = flow;
+        parameters.spare.join(spare);
         Ok(())
     }
 }
 
-/// Gradients of nodes on their way back.
-struct Flow {
-    gradients: Vec<Option<Vec<f32>>>,
-    spare: Spare,
+/// The texts that rows stand for.
+#[derive(Clone, Copy)]
+pub(crate) struct Texts<'a> {
+    pub(crate) batch: &'a Ragged,
+    pub(crate) ids: &'a [u32],
 }
 
-impl Flow {
+/// Gradients on their way back.
+struct Flow<'g> {
+    nodes: Vec<Option<Vec<f32>>>,
+    spare: Spare,
+    parameters: &'g mut Gradients,
+}
+
+impl Flow<'_> {
     /// Adds a gradient to a node's, or lets it be the node's.
     fn give(&mut self, node: Node, gradient: Vec<f32>) {
-        match &mut self.gradients[node.id] {
+        match &mut self.nodes[node.id] {
             Some(sum) => {
                 simd::add_assign(sum, &gradient);
                 self.spare.give(gradient);
@@ -181,7 +183,7 @@ impl Flow {
 
     /// A node's gradient to add to, or a buffer to fill.
     fn at(&mut self, node: &Node) -> (&mut [f32], Into) {
-        match &mut self.gradients[node.id] {
+        match &mut self.nodes[node.id] {
             Some(sum) => (sum, Into::Add),
             none => (none.insert(self.spare.take(node.values.len())), Into::Replace),
         }
@@ -190,24 +192,16 @@ impl Flow {
 
 impl Kernel {
     /// Passes the gradient `dy` of the output on to the inputs and the parameters.
-    fn backward(
-        self,
-        output: Node,
-        mut dy: Vec<f32>,
-        batch: &Ragged,
-        ids: &[u32],
-        gradients: &mut Gradients,
-        flow: &mut Flow,
-    ) -> Result<(), NnError> {
+    fn backward(self, output: Node, mut dy: Vec<f32>, texts: Texts<'_>, flow: &mut Flow<'_>) -> Result<(), NnError> {
         match self {
             Self::Embed { words, positions, segments } => {
-                scatter(gradients, &words, &dy, ids.iter().copied());
-                scatter(gradients, &positions, &dy, batch.positions().map(|position| position as u32));
-                scatter(gradients, &segments, &dy, std::iter::repeat_n(0, ids.len()));
+                scatter(flow.parameters, &words, &dy, texts.ids.iter().copied());
+                scatter(flow.parameters, &positions, &dy, texts.batch.positions().map(|position| position as u32));
+                scatter(flow.parameters, &segments, &dy, std::iter::repeat_n(0, texts.ids.len()));
                 flow.spare.give(dy);
             }
             Self::Linear { x, weight, bias } => {
-                linear_backward(&x, &weight, &bias, &dy, gradients, flow)?;
+                linear_backward(&x, &weight, &bias, &dy, flow)?;
                 flow.spare.give(dy);
                 flow.spare.give_back(x.values);
             }
@@ -219,8 +213,8 @@ impl Kernel {
                 numbers(&scale.var, |scale| {
                     layer_norm::backward(&mut dx, &mut dscale, &mut dshift, &x.values, added, scale, &dy, epsilon);
                 })?;
-                simd::add_assign(gradients.dense_to_add(scale.place, width), &dscale);
-                simd::add_assign(gradients.dense_to_add(shift.place, width), &dshift);
+                simd::add_assign(flow.parameters.dense_to_add(scale.place, width), &dscale);
+                simd::add_assign(flow.parameters.dense_to_add(shift.place, width), &dshift);
                 if let Some(residual) = residual {
                     dy.copy_from_slice(&dx);
                     flow.give(residual, dy);
@@ -254,12 +248,12 @@ impl Kernel {
             }
             Self::FirstToken { x } => {
                 let mut dx = flow.spare.take(x.values.len());
-                pooling::first_token_backward(batch, &mut dx, &dy);
+                pooling::first_token_backward(texts.batch, &mut dx, &dy);
                 flow.give(x, dx);
             }
             Self::MeanTokens { x } => {
                 let mut dx = flow.spare.take(x.values.len());
-                pooling::mean_tokens_backward(batch, &mut dx, &dy);
+                pooling::mean_tokens_backward(texts.batch, &mut dx, &dy);
                 flow.give(x, dx);
             }
         }
@@ -268,18 +262,11 @@ impl Kernel {
     }
 }
 
-fn linear_backward(
-    x: &Node,
-    weight: &Parameter,
-    bias: &Parameter,
-    dy: &[f32],
-    gradients: &mut Gradients,
-    flow: &mut Flow,
-) -> Result<(), NnError> {
+fn linear_backward(x: &Node, weight: &Parameter, bias: &Parameter, dy: &[f32], flow: &mut Flow<'_>) -> Result<(), NnError> {
     let (outputs, inputs) = (weight.var.dims()[0], weight.var.dims()[1]);
-    let (dw, into) = gradients.dense(weight.place, outputs * inputs);
+    let (dw, into) = flow.parameters.dense(weight.place, outputs * inputs);
     linear::weight_backward(dw, into, &x.values, dy, outputs);
-    linear::add_rows(gradients.dense_to_add(bias.place, outputs), dy);
+    linear::add_rows(flow.parameters.dense_to_add(bias.place, outputs), dy);
     let (dx, into) = flow.at(x);
     numbers(&weight.var, |weight| linear::input_backward(dx, into, weight, dy, outputs))
 }
@@ -287,5 +274,5 @@ fn linear_backward(
 /// Adds the gradient of rows to the table entries they came from.
 fn scatter(gradients: &mut Gradients, table: &Parameter, dy: &[f32], entries: impl Iterator<Item = u32>) {
     let (rows, width) = (table.var.dims()[0], table.var.dims()[1]);
-    gradients.add_rows(table.place, rows, width, entries, dy);
+    gradients.add_rows(table.place, (rows, width), entries, dy);
 }

@@ -105,6 +105,9 @@ fn what_cannot_be_computed_is_refused_by_name() {
     assert!(matches!(ops.backward(&output, vec![0.0; 5]), Err(NnError::Rows { .. })));
 }
 
+/// A tensor of a checkpoint: name, type, shape, bytes.
+type Part = (String, safetensors::Dtype, Vec<usize>, Vec<u8>);
+
 #[test]
 fn a_checkpoint_that_does_not_fit_is_refused_by_name() {
     let tiny = Tiny::read();
@@ -113,7 +116,7 @@ fn a_checkpoint_that_does_not_fit_is_refused_by_name() {
     let whole = tiny.checkpoint();
     let file = safetensors::SafeTensors::deserialize(&whole).unwrap();
     // The checkpoint with each tensor renamed, retyped, reshaped or left out as `change` says.
-    let changed = |change: &dyn Fn(&str) -> Option<(String, safetensors::Dtype, Vec<usize>, Vec<u8>)>| {
+    let changed = |change: &dyn Fn(&str) -> Option<Part>| {
         let parts: Vec<_> = file.names().into_iter().filter_map(change).collect();
         let views = parts
             .iter()

@@ -110,6 +110,7 @@ dispatch! {
 }
 
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes slices and sizes")]
 fn forward_body<const FUSED: bool>(out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], block: Block, scratch: &mut Scratch) {
     probabilities::<FUSED>(q, k, block, scratch);
     drop_out(block, &mut scratch.probabilities);

@@ -17,7 +17,7 @@ fn normal<const FUSED: bool>(x: f32) -> (f32, f32) {
     let mut r = 0.038_792_87;
     r = fma::<FUSED>(r, u, -0.228_130_72);
     r = fma::<FUSED>(r, u, 0.542_767_7);
-    r = fma::<FUSED>(r, u, -0.617_624_56);
+    r = fma::<FUSED>(r, u, -0.617_624_6);
     r = fma::<FUSED>(r, u, 0.268_092);
     r = fma::<FUSED>(r, u, -0.023_628_738);
     r = fma::<FUSED>(r, u, 0.163_119_2);

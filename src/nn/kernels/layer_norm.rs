@@ -10,6 +10,7 @@ dispatch! {
 }
 
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes slices and sizes")]
 fn forward_body<const FUSED: bool>(y: &mut [f32], x: &[f32], residual: &[f32], scale: &[f32], shift: &[f32], epsilon: f32) {
     let width = scale.len();
     for (row, (y, x)) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)).enumerate() {

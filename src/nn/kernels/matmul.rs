@@ -226,6 +226,7 @@ fn stripe<const FUSED: bool, const ROWS: usize>(
 /// `ROWS` rows by `GROUPS` lanes, held in registers over the whole depth.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "a kernel takes slices and sizes")]
+#[expect(clippy::needless_range_loop, reason = "the same index walks the tile and its operand")]
 fn tile<const FUSED: bool, const ROWS: usize, const GROUPS: usize>(
     c: &mut [f32],
     c_step: usize,

@@ -157,7 +157,7 @@ pub(crate) fn exp<const FUSED: bool>(x: f32) -> f32 {
     // low bits of the sum.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts; the first has so few bits that its product with n is exact.
-    const LN_2_HIGH: f32 = 0.693_359_375;
+    const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     let x = x.clamp(-87.0, 88.0);
     let shifted = fma::<FUSED>(x, std::f32::consts::LOG2_E, ROUND);
@@ -165,7 +165,7 @@ pub(crate) fn exp<const FUSED: bool>(x: f32) -> f32 {
     let r = fma::<FUSED>(n, -LN_2_LOW, fma::<FUSED>(n, -LN_2_HIGH, x));
     let mut p = 1.383_679_7e-3;
     p = fma::<FUSED>(p, r, 8.374_857e-3);
-    p = fma::<FUSED>(p, r, 4.166_822_9e-2);
+    p = fma::<FUSED>(p, r, 4.166_823e-2);
     p = fma::<FUSED>(p, r, 0.166_664_2);
     p = fma::<FUSED>(p, r, 0.499_999_93);
     p = fma::<FUSED>(p, r, 1.0);

@@ -17,7 +17,7 @@ pub(crate) struct Faults(Vec<Violation>);
 
 impl Faults {
     pub(crate) fn note(&mut self, violation: Violation) {
-        if self.0.len() < MAX_FAULTS {
+        if !self.is_full() {
             self.0.push(violation);
         }
     }
@@ -31,6 +31,12 @@ impl Faults {
     /// [`ApiError::Invalid`] when anything was noted.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
         if self.0.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.0)) }
+    }
+
+    /// Whether nothing more would be noted. Loops over what a client wrote stop here, so that a
+    /// mebibyte of mistakes costs no more than sixteen.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() >= MAX_FAULTS
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -140,6 +146,9 @@ impl Members {
     /// Notes every member that nobody took.
     pub(crate) fn finish(self, known: &str, faults: &mut Faults) {
         for (name, _) in &self.rest {
+            if faults.is_full() {
+                return;
+            }
             let pointer = step(&self.pointer, name);
             faults.note(Violation::at(&pointer, format!("{} is unknown here; known are {known}", subject(&pointer))));
         }

@@ -96,6 +96,9 @@ fn texts(input: Option<Node>, faults: &mut Faults) -> (Vec<String>, bool) {
 pub(super) fn strings(list: Vec<Node>, pointer: &str, faults: &mut Faults) -> Vec<String> {
     let mut texts = Vec::with_capacity(list.len());
     for (at, node) in list.into_iter().enumerate() {
+        if faults.is_full() {
+            break;
+        }
         match node {
             Node::String(text) => texts.push(text),
             other => faults.mistyped(&format!("{pointer}/{at}"), "a string", &other),
@@ -126,6 +129,9 @@ fn deciding(node: Option<Node>, model: &ServedModel, faults: &mut Faults) -> Dec
 fn per_label(members: Vec<(String, Node)>, labels: &LabelSet, mut values: Vec<f64>, faults: &mut Faults) -> Vec<f64> {
     let mut seen = vec![false; labels.len()];
     for (name, node) in members {
+        if faults.is_full() {
+            break;
+        }
         let pointer = step("/thresholds", &name);
         match (labels.index_of(&name), node) {
             (None, _) => {

@@ -85,6 +85,9 @@ fn texts(inputs: Option<Node>, faults: &mut Faults) -> (Vec<String>, Shape) {
 fn batch(list: Vec<Node>, hint: &str, faults: &mut Faults) -> Vec<String> {
     let mut texts = Vec::with_capacity(list.len());
     for (at, node) in list.into_iter().enumerate() {
+        if faults.is_full() {
+            break;
+        }
         let pointer = format!("/inputs/{at}");
         match node {
             Node::String(text) => texts.push(text),

@@ -89,11 +89,22 @@ fn a_slow_body_is_given_up() {
 }
 
 #[test]
-fn a_large_body_of_brackets_is_refused_quickly() {
+fn a_mebibyte_of_mistakes_is_refused_as_sixteen() {
     let server = Plan::default().start();
-    let brackets = format!("{{\"input\":[{}[]]}}", "[],".repeat(300_000));
-    let reply = server.send("POST", "/v1/emotions", &[("content-type", "application/json")], brackets.as_bytes());
-    assert_eq!((reply.status, reply.json()["errors"].as_array().unwrap().len()), (422, 16));
+    let numbered = |open: &str, close: &str| {
+        let members: Vec<String> = (0..80_000).map(|at| format!("\"{at}\":1")).collect();
+        format!("{open}{}{close}", members.join(","))
+    };
+    for body in [
+        format!("{{\"input\":[{}[]]}}", "[],".repeat(300_000)),
+        numbered("{\"input\":\"a\",\"thresholds\":{", "}}"),
+        numbered("{\"input\":\"a\",", "}"),
+    ] {
+        let start = Instant::now();
+        let reply = server.send("POST", "/v1/emotions", &[("content-type", "application/json")], body.as_bytes());
+        assert_eq!((reply.status, reply.json()["errors"].as_array().unwrap().len()), (422, 16));
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    }
 }
 
 #[test]
