@@ -5,7 +5,7 @@ use super::NnError;
 /// A loss that is the mean over rows of a loss of one row.
 ///
 /// Everything a new loss has to know stands in [`Loss::row`]; normalising over a mini-batch,
-/// sharding and backward are `step`'s.
+/// sharding and backward are [`Stepper`](super::Stepper)'s.
 pub trait Loss: Sync {
     /// Logits a row.
     fn labels(&self) -> usize;
