@@ -54,6 +54,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("candle_core", &["nn"]),
     ("clap", &["train", "serve", "bin/train.rs", "bin/serve.rs"]),
     ("csv", &["train"]),
+    ("emojis", &["text"]),
     ("gemm", &["nn"]),
     ("hf_hub", &["train"]),
     ("html_escape", &["text"]),
