@@ -111,9 +111,12 @@ fn head(out: &mut String, bundle: &Bundle) -> fmt::Result {
     let rows = [
         ("id", bundle.id().to_owned()),
         ("created", format!("{} (unix seconds)", bundle.created())),
-        ("network", format!("{:?}, {:?} pooling, {} parameters", bundle.architecture(), bundle.pooling(), bundle.layout().parameters())),
-        ("task", format!("{:?}, {:?}", bundle.task(), bundle.activation())),
-        ("text", format!("at most {} tokens, normalization {:?}", bundle.max_length(), bundle.normalization())),
+        (
+            "network",
+            format!("{}, {} pooling, {} parameters", bundle.architecture().name(), bundle.pooling().name(), bundle.layout().parameters()),
+        ),
+        ("task", format!("{}, {}", bundle.task().name(), bundle.activation().name())),
+        ("text", format!("at most {} tokens, normalization {}", bundle.max_length(), bundle.normalization().name())),
         ("weights", format!("{}, engines agree within {:e} on logits", bundle.precision().name(), bundle.tolerance())),
         ("engines", if bundle.graph().is_some() { "onnx, candle" } else { "candle" }.to_owned()),
         ("golden", format!("{} texts", bundle.golden().texts.len())),
@@ -132,13 +135,13 @@ fn labels(out: &mut String, bundle: &Bundle) -> fmt::Result {
 
 fn measured(out: &mut String, set: &MeasuredSet, bundle: &Bundle) -> fmt::Result {
     writeln!(out, "\n{} ({} rows): {}", set.name, set.rows, set.note)?;
-    writeln!(out, "  {:<20} {:<28} at 0.5", "", "tuned")?;
+    writeln!(out, "  {:<32} {:<24} at 0.5", "", "tuned")?;
     for name in set.tuned.overall.keys().chain(set.at_half.overall.keys().filter(|name| !set.tuned.overall.contains_key(*name))) {
-        writeln!(out, "  {name:<20} {:<28} {}", shown(set.tuned.overall.get(name)), shown(set.at_half.overall.get(name)))?;
+        writeln!(out, "  {name:<32} {:<24} {}", shown(set.tuned.overall.get(name)), shown(set.at_half.overall.get(name)))?;
     }
     for label in bundle.labels().names() {
         let figure = |figures: &Figures| shown(figures.labels.get(label).and_then(|by_name| by_name.get("f1")));
-        writeln!(out, "  f1 {label:<17} {:<28} {}", figure(&set.tuned), figure(&set.at_half))?;
+        writeln!(out, "  f1 {label:<29} {:<24} {}", figure(&set.tuned), figure(&set.at_half))?;
     }
     Ok(())
 }

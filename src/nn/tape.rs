@@ -1,7 +1,7 @@
 //! The kernels in a row: forward, and the way back.
 //!
 //! candle's own differentiation was tried first, with each kernel as a custom operation, and cost
-//! more than a quarter of a step on two threads: its store begins every gradient as a tensor of
+//! at least a sixth of a step in a profile: its store begins every gradient as a tensor of
 //! zeros and adds to it into a third tensor, and those additions of a few megabytes go through
 //! one process-wide pool of spinning threads behind a lock, on which the shards then wait for
 //! each other. A tape of a dozen kinds of step is shorter than the adapters were, adds gradients

@@ -31,6 +31,15 @@ impl Task {
             Self::MultiClass => Activation::Softmax,
         }
     }
+
+    /// The name used in manifests and on cards.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MultiLabel => "multi_label",
+            Self::MultiClass => "multi_class",
+        }
+    }
 }
 
 /// How a row of logits becomes a row of probabilities. Stated by the bundle, never guessed from a
@@ -44,6 +53,17 @@ pub enum Activation {
     Softmax,
 }
 
+impl Activation {
+    /// The name used in manifests and on cards.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sigmoid => "sigmoid",
+            Self::Softmax => "softmax",
+        }
+    }
+}
+
 /// How a text's token vectors become one vector for the classification head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,12 +74,33 @@ pub enum Pooling {
     Mean,
 }
 
+impl Pooling {
+    /// The name used in manifests and on cards.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClsTanh => "cls_tanh",
+            Self::Mean => "mean",
+        }
+    }
+}
+
 /// The network families this version can build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Architecture {
     /// BERT and everything of its shape, `MiniLM` among them.
     Bert,
+}
+
+impl Architecture {
+    /// The name used in manifests and on cards.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bert => "bert",
+        }
+    }
 }
 
 /// How a bundle stores its weights. Whatever is stored, engines compute in `f32`.

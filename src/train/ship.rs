@@ -79,7 +79,7 @@ fn golden(ground: &Ground<'_>, cargo: &Cargo<'_>) -> Result<GoldenSet, TrainErro
 }
 
 fn policy(recipe: &Recipe) -> String {
-    format!("{:?}, fitted on calibrated out-of-fold probabilities of {} folds", recipe.thresholds, recipe.folds)
+    format!("{}, fitted on calibrated out-of-fold probabilities of {} folds", recipe.thresholds, recipe.folds)
 }
 
 fn provenance(ground: &Ground<'_>, git: Option<String>) -> Provenance {

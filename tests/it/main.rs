@@ -20,6 +20,7 @@ mod nn_parity;
 mod nn_support;
 #[cfg(feature = "serve")]
 mod serve;
+mod spec;
 mod support;
 mod text;
 mod tidy;

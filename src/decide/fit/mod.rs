@@ -16,6 +16,8 @@ mod objective;
 mod thresholds;
 mod warning;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 pub use calibrators::calibrator;
@@ -61,4 +63,15 @@ pub enum ThresholdPolicy {
         /// The pull in `[0, 1]`: 0 keeps the tuned threshold, 1 takes the global one.
         shrink: f64,
     },
+}
+
+impl fmt::Display for ThresholdPolicy {
+    /// As recipes name it, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(threshold) => write!(f, "fixed at {threshold}"),
+            Self::GlobalF1 => f.write_str("global_f1"),
+            Self::PerLabelF1 { shrink } => write!(f, "per_label_f1 with shrink {shrink}"),
+        }
+    }
 }
