@@ -26,6 +26,7 @@ mod text;
 mod tidy;
 mod tiny;
 mod train_base;
+mod train_cli;
 mod train_data;
 mod train_plan;
 mod train_recipe;
