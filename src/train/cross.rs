@@ -4,16 +4,17 @@
 //! from weights in the precision that will ship, so that calibrators fitted on them belong to that
 //! precision.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Checkpoints;
-use super::data::Dataset;
+use super::data::{DataError, Dataset};
 use super::fit::{FitPlan, FitRecord, fit};
 use super::journal::Journal;
 use super::learner::{Learner, network};
-use super::recipe::Recipe;
+use super::recipe::{FinalFit, Recipe};
 use super::rows::Rows;
 use super::split::Folds;
 use super::start::Start;
@@ -24,6 +25,8 @@ use crate::nn::{Missing, Snapshot, Weights};
 use crate::spec::Precision;
 use crate::text::Encoding;
 
+const WEIGHTS: &str = "weights.safetensors";
+
 /// A data set and its encodings, row by row.
 pub(super) struct Encoded {
     pub(super) data: Dataset,
@@ -33,6 +36,16 @@ pub(super) struct Encoded {
 impl Encoded {
     pub(super) fn rows(&self) -> Rows<'_> {
         Rows::all(&self.data, &self.encodings)
+    }
+
+    /// The given rows, in the order given.
+    pub(super) fn select(&self, rows: &[usize]) -> Self {
+        Self { data: self.data.select(rows), encodings: rows.iter().map(|&row| self.encodings[row].clone()).collect() }
+    }
+
+    /// These rows and the others after them.
+    pub(super) fn join(&self, others: &Self) -> Result<Self, DataError> {
+        Ok(Self { data: self.data.join(&others.data)?, encodings: [&self.encodings[..], &others.encodings[..]].concat() })
     }
 }
 
@@ -51,31 +64,32 @@ pub(super) struct Ground<'a> {
 pub(super) struct FoldOutcome {
     pub(super) fold: usize,
     pub(super) record: FitRecord,
-    /// Held-out rows, by position in the training file.
+    /// Held-out rows, by position among the rows of the run.
     pub(super) rows: Vec<usize>,
     /// Their logits, row-major.
     pub(super) logits: Vec<f32>,
 }
 
-/// Logits of every training row from the one fold that did not see it.
+/// Logits of the rows held out, each from the one fold that did not see it.
 pub(super) struct OutOfFold {
+    /// All rows, or those of the one fold; ascending.
+    pub(super) rows: Vec<usize>,
+    /// Row by row.
     pub(super) logits: Logits,
     pub(super) records: Vec<FitRecord>,
 }
 
-/// Fits every fold that is not finished, and joins their held-out logits.
+/// Fits every fold that is to be fitted and is not finished, and joins their held-out logits.
 pub(super) fn fit_folds(ground: &Ground<'_>, folds: &Folds, journal: &mut Journal<'_>) -> Result<OutOfFold, TrainError> {
     let labels = ground.recipe.data.labels.len();
-    let mut values = vec![f32::NAN; ground.train.encodings.len() * labels];
-    let mut records = Vec::new();
-    for fold in 0..folds.k() {
+    let (mut judged, mut records) = (BTreeMap::new(), Vec::new());
+    for fold in folds.fitted() {
         let outcome = fit_fold(ground, folds, fold, journal)?;
-        for (&row, logits) in outcome.rows.iter().zip(outcome.logits.chunks_exact(labels)) {
-            values[row * labels..(row + 1) * labels].copy_from_slice(logits);
-        }
+        judged.extend(outcome.rows.iter().copied().zip(outcome.logits.chunks_exact(labels).map(<[f32]>::to_vec)));
         records.push(outcome.record);
     }
-    Ok(OutOfFold { logits: Logits::new(labels, values)?, records })
+    let rows = judged.keys().copied().collect();
+    Ok(OutOfFold { rows, logits: Logits::new(labels, judged.into_values().flatten().collect())?, records })
 }
 
 fn fit_fold(ground: &Ground<'_>, folds: &Folds, fold: usize, journal: &mut Journal<'_>) -> Result<FoldOutcome, TrainError> {
@@ -103,6 +117,9 @@ fn fit_fold(ground: &Ground<'_>, folds: &Folds, fold: usize, journal: &mut Journ
     let fitted = fit(&plan, learner, journal)?;
     let packed = pack(&fitted.weights, ground.recipe.bundle.precision)?;
     let logits = packed_logits(ground, &packed, &select(&rows).encodings)?;
+    if ground.recipe.final_fit == FinalFit::Fold {
+        files::write(&folder.join(WEIGHTS), &fitted.weights.to_safetensors().map_err(network(&phase))?)?;
+    }
     let outcome = FoldOutcome { fold, record: fitted.record, rows, logits: logits.values().to_vec() };
     files::write_json(&path, &outcome)?;
     Checkpoints::new(&folder).clear()?;
@@ -120,35 +137,38 @@ fn check_outcome(path: &Path, outcome: &FoldOutcome, fold: usize, rows: &[usize]
     })
 }
 
-/// Fits once more, on every row.
-///
-/// When folds ended with their best evaluation, the refit, which has no rows to be judged on, ends
-/// after the share of the schedule that their best had run, on average.
-pub(super) fn refit(ground: &Ground<'_>, records: &[FitRecord], journal: &mut Journal<'_>) -> Result<(Snapshot, FitRecord), TrainError> {
-    let folder = ground.run.join("refit");
+/// The weights of a finished fold that is to ship.
+pub(super) fn fold_weights(ground: &Ground<'_>, fold: usize) -> Result<Snapshot, TrainError> {
+    read_weights(&ground.run.join(format!("fold-{fold}")).join(WEIGHTS))
+}
+
+/// Fits once more, on all of the rows given, with none held out, to the given share of the schedule;
+/// `phase` names the fit and its folder.
+pub(super) fn fit_whole(
+    ground: &Ground<'_>,
+    phase: &str,
+    trained: Rows<'_>,
+    share: f64,
+    journal: &mut Journal<'_>,
+) -> Result<(Snapshot, FitRecord), TrainError> {
+    let folder = ground.run.join(phase);
     files::folder(&folder)?;
-    let (weights, record) = (folder.join("weights.safetensors"), folder.join("record.json"));
+    let (weights, record) = (folder.join(WEIGHTS), folder.join("record.json"));
     if let Some(record) = files::read_json(&record)? {
-        journal.say("refit: finished before, skipped");
-        let weights = Snapshot::from_safetensors(&files::read(&weights)?).map_err(network(&weights.display().to_string()))?;
-        return Ok((weights, record));
+        journal.say(&format!("{phase}: finished before, skipped"));
+        return Ok((read_weights(&weights)?, record));
     }
-    let shares = records.iter().map(|record| record.kept_step as f64 / record.steps_planned as f64);
-    let plan = FitPlan {
-        phase: "refit",
-        folder: &folder,
-        recipe: ground.recipe,
-        trained: ground.train.rows(),
-        held_out: None,
-        share: shares.sum::<f64>() / records.len() as f64,
-        interrupt: ground.interrupt,
-    };
+    let plan = FitPlan { phase, folder: &folder, recipe: ground.recipe, trained, held_out: None, share, interrupt: ground.interrupt };
     let learner = Learner::new(&ground.start.network, &ground.start.weights, ground.recipe).map_err(network("base model"))?;
     let fitted = fit(&plan, learner, journal)?;
-    files::write(&weights, &fitted.weights.to_safetensors().map_err(network("refit"))?)?;
+    files::write(&weights, &fitted.weights.to_safetensors().map_err(network(phase))?)?;
     files::write_json(&record, &fitted.record)?;
     Checkpoints::new(&folder).clear()?;
     Ok((fitted.weights, fitted.record))
+}
+
+fn read_weights(path: &Path) -> Result<Snapshot, TrainError> {
+    Snapshot::from_safetensors(&files::read(path)?).map_err(network(&path.display().to_string()))
 }
 
 /// The weights as they would be stored.

@@ -42,7 +42,7 @@ impl Groups {
             }
         }
         join_similar(&forms, &distinct, &mut forest);
-        Self::from_forest(&mut forest)
+        Self::numbered((0..forms.len()).map(|row| forest.root(row)))
     }
 
     /// The rows of each group, ascending.
@@ -57,10 +57,17 @@ impl Groups {
         &self.of_row
     }
 
-    fn from_forest(forest: &mut Forest) -> Self {
+    /// The groups among the given rows alone, which become rows 0, 1 and so on.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        Self::numbered(rows.iter().map(|&row| self.of_row[row]))
+    }
+
+    /// Groups from any names of theirs, row by row.
+    fn numbered(names: impl IntoIterator<Item = usize>) -> Self {
         let (mut numbers, mut of_row, mut members) = (HashMap::new(), Vec::new(), Vec::<Vec<usize>>::new());
-        for row in 0..forest.parents.len() {
-            let group = *numbers.entry(forest.root(row)).or_insert_with(|| {
+        for (row, name) in names.into_iter().enumerate() {
+            let group = *numbers.entry(name).or_insert_with(|| {
                 members.push(Vec::new());
                 members.len() - 1
             });

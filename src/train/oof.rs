@@ -1,15 +1,25 @@
-//! From out-of-fold logits to calibrators and thresholds, and to figures that are honest.
+//! From logits of held-out rows to calibrators and thresholds, and to figures that are honest.
 //!
-//! What ships is fitted on all out-of-fold rows. What is reported about those rows is cross-fitted:
-//! the calibrators and thresholds that judge a fold's rows were fitted on the other folds' logits
-//! alone, so no row is reported on by numbers tuned on it.
+//! What ships is fitted on all rows judged. What is reported about those rows is cross-fitted: the
+//! calibrators and thresholds that judge a part of the rows were fitted on the other parts alone, so
+//! no row is reported on by numbers tuned on it. Parts are the folds; when one fold alone was
+//! fitted, parts of its held-out rows.
 
 use super::TrainError;
+use super::cross::OutOfFold;
 use super::recipe::Recipe;
-use super::split::Folds;
 use crate::decide::fit::{CrossFitted, cross_fit, fit_all};
 use crate::decide::{Decider, Logits};
 use crate::spec::{Targets, Task};
+
+/// Rows judged by models that did not see them.
+pub(super) struct JudgedRows {
+    /// Row by row.
+    pub(super) logits: Logits,
+    pub(super) targets: Targets,
+    /// The part that each row belongs to, for cross-fitting.
+    parts: Vec<usize>,
+}
 
 /// What a run makes of its out-of-fold logits.
 pub(super) struct Calibration {
@@ -21,11 +31,32 @@ pub(super) struct Calibration {
     pub(super) warnings: Vec<String>,
 }
 
-/// Fits the recipe's calibrators and thresholds, on all rows and fold by fold.
-pub(super) fn calibrate(recipe: &Recipe, logits: &Logits, targets: &Targets, folds: &Folds) -> Result<Calibration, TrainError> {
+impl JudgedRows {
+    /// The rows held out by the folds; `targets` are those of all rows of the run.
+    pub(super) fn new(judged: &OutOfFold, targets: &Targets, parts: Vec<usize>) -> Self {
+        Self { logits: judged.logits.clone(), targets: targets.select(&judged.rows), parts }
+    }
+
+    /// The same with other rows as one more part.
+    pub(super) fn and(&self, logits: &Logits, targets: &Targets) -> Result<Self, TrainError> {
+        let part = self.parts.iter().max().map_or(0, |last| last + 1);
+        let answers = |targets: &Targets| (0..targets.rows()).flat_map(|row| targets.row(row).to_vec()).collect::<Vec<bool>>();
+        let rows = self.targets.rows() + targets.rows();
+        Ok(Self {
+            logits: Logits::new(logits.labels(), [self.logits.values(), logits.values()].concat())?,
+            targets: Targets::new(rows, targets.labels(), [answers(&self.targets), answers(targets)].concat())
+                .expect("both have one answer a row and label; anything else, this is a bug"),
+            parts: self.parts.iter().copied().chain(std::iter::repeat_n(part, targets.rows())).collect(),
+        })
+    }
+}
+
+/// Fits the recipe's calibrators and thresholds, on all rows and part by part.
+pub(super) fn calibrate(recipe: &Recipe, judged: &JudgedRows) -> Result<Calibration, TrainError> {
     let labels = &recipe.data.labels;
-    let fitted = fit_all(logits, targets, folds.of_row(), recipe.calibration, recipe.thresholds)?;
-    let honest = cross_fit(logits, targets, folds.of_row(), recipe.calibration, recipe.thresholds)?;
+    let JudgedRows { logits, targets, parts } = judged;
+    let fitted = fit_all(logits, targets, parts, recipe.calibration, recipe.thresholds)?;
+    let honest = cross_fit(logits, targets, parts, recipe.calibration, recipe.thresholds)?;
     let warnings = fitted.warnings.iter().chain(&honest.warnings).map(|warning| warning.told(labels)).collect();
     let decider = Decider::new(labels.clone(), Task::MultiLabel.activation(), fitted.calibrators, fitted.thresholds)?;
     Ok(Calibration { decider, honest, warnings })

@@ -20,11 +20,15 @@ pub struct RunReport {
     pub recipe: String,
     /// Fingerprint of the training rows.
     pub data: String,
+    /// How rows were held out: `5 folds`, `one fold of 5 (fold 4)`.
+    pub split: String,
+    /// Which model ships: on which rows it was fitted.
+    pub shipped: String,
     /// Labels in order.
     pub labels: LabelSet,
-    /// Each fold's fit, and the refit last.
+    /// Each fold's fit, then the refit, then the fit on both files; those that there were.
     pub fits: Vec<FitRecord>,
-    /// Everything measured: out of fold, on the held-out file.
+    /// Everything measured: out of fold, on the held-out file, out of fold over both files.
     pub sets: Vec<MeasuredSet>,
     /// What storing the weights in the bundle's precision changed, on the held-out file.
     pub drift: Option<Drift>,
@@ -71,6 +75,8 @@ impl RunReport {
             "bundle": self.bundle,
             "recipe": self.recipe,
             "data": self.data,
+            "split": self.split,
+            "shipped": self.shipped,
             "decisions": decisions,
             "sets": self.sets.iter().map(set_json).collect::<Vec<_>>(),
             "drift": self.drift,
@@ -84,6 +90,7 @@ impl RunReport {
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut text = format!("# {}\n\nbundle `{}`\n\nrecipe `{}`\n\ndata `{}`\n", self.model, self.bundle, self.recipe, self.data);
+        push(&mut text, format_args!("\nheld out: {}\n\nthe model that ships: {}", self.split, self.shipped));
         for set in &self.sets {
             push_set(&mut text, set, &self.labels);
         }

@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use super::cross::{Ground, packed_logits};
+use super::data::Dataset;
+use super::recipe::{FinalFit, Recipe};
 use super::{TrainError, files};
 use crate::bundle::{
     BaseModel, BundleParts, BundleWriter, DataFingerprint, GoldenSet, MeasuredSet, PackedWeights, Provenance, StagedBundle,
@@ -13,7 +15,6 @@ use crate::decide::Decider;
 use crate::export::{self, ParityReport};
 use crate::spec::Task;
 use crate::text::Encoding;
-use crate::train::recipe::Recipe;
 
 /// Engines may differ by this much on a logit.
 const TOLERANCE: f64 = 1e-4;
@@ -22,6 +23,8 @@ const TOLERANCE: f64 = 1e-4;
 pub(super) struct Cargo<'a> {
     pub(super) weights: PackedWeights,
     pub(super) decider: Decider,
+    /// The rows that the weights were fitted on.
+    pub(super) trained: &'a Dataset,
     pub(super) metrics: Vec<MeasuredSet>,
     /// Golden texts, one a line.
     pub(super) golden: &'a Path,
@@ -57,7 +60,7 @@ pub(super) fn stage(
         threshold_policy: policy(recipe),
         tolerance: TOLERANCE,
         golden,
-        provenance: provenance(ground, cargo.git),
+        provenance: provenance(ground, cargo.trained, cargo.git),
         metrics: cargo.metrics,
     };
     let staged = BundleWriter::stage(target, &parts)?;
@@ -79,22 +82,34 @@ fn golden(ground: &Ground<'_>, cargo: &Cargo<'_>) -> Result<GoldenSet, TrainErro
 }
 
 fn policy(recipe: &Recipe) -> String {
-    format!("{}, fitted on calibrated out-of-fold probabilities of {} folds", recipe.thresholds, recipe.folds)
+    let dev = if recipe.final_fit == FinalFit::RefitWithDev { " and of the held-out file" } else { "" };
+    format!("{}, fitted on calibrated out-of-fold probabilities of {}{dev}", recipe.thresholds, recipe.folds.split)
 }
 
-fn provenance(ground: &Ground<'_>, git: Option<String>) -> Provenance {
-    let (recipe, data) = (ground.recipe, &ground.train.data);
+/// Which model ships, for a report.
+pub(super) fn told(recipe: &Recipe, trained: &Dataset) -> String {
+    let rows = trained.examples().len();
+    match recipe.final_fit {
+        FinalFit::Refit => format!("fitted on the training file, {rows} rows"),
+        FinalFit::RefitWithDev => format!("fitted on the training and the held-out file together, {rows} rows"),
+        FinalFit::Fold => format!("that of {}, fitted on {rows} rows", recipe.folds.split),
+    }
+}
+
+fn provenance(ground: &Ground<'_>, trained: &Dataset, git: Option<String>) -> Provenance {
+    let recipe = ground.recipe;
+    let dev = if recipe.final_fit == FinalFit::RefitWithDev { ", with the held-out file" } else { "" };
     Provenance {
         base: BaseModel { name: recipe.model.name.clone(), revision: ground.start.revision.clone(), licence: recipe.model.licence.clone() },
         recipe_sha256: recipe.hash(),
         recipe: recipe.echo(),
         data: DataFingerprint {
-            description: recipe.data.description.clone(),
-            rows: data.examples().len(),
-            sha256: data.fingerprint().to_owned(),
+            description: format!("{}{dev}", recipe.data.description),
+            rows: trained.examples().len(),
+            sha256: trained.fingerprint().to_owned(),
         },
         git,
-        seeds: vec![recipe.folds_seed, recipe.train.seed],
+        seeds: vec![recipe.folds.seed, recipe.train.seed],
         limbic: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

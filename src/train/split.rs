@@ -1,21 +1,27 @@
-//! Folds of a multi-label data set that look alike: iterative stratification (Sechidis, Tsoumakas
-//! and Vlahavas 2011, "On the stratification of multi-label data"), over groups instead of rows.
+//! Which rows are held out, and from which model.
 //!
-//! The rarest label is dealt out first, each group to the fold that wants that label most. A group
-//! of near duplicates goes to one fold as a whole. Seeded: the same data, folds and seed give the
-//! same split.
+//! Folds that look alike (stratified over labels), or one random hold-out; near duplicates always on
+//! one side. When one fold alone is fitted, the split says so, and everything made of it can say so
+//! too. Seeded: the same data, recipe and seed give the same split.
+
+use std::ops::Range;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::seq::{IndexedRandom, SliceRandom};
+use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::deal::Dealer;
 use super::groups::Groups;
+use super::recipe::{FoldsRecipe, Most, Split};
 use crate::spec::Targets;
 
+/// Folds inside the held-out rows of one fold, on which calibrators are cross-fitted.
+const INNER: usize = 5;
+
 /// Why no split could be made.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Error, PartialEq)]
 pub enum SplitError {
     /// Fewer than two folds, or more folds than groups.
     #[error("folds.k is {k}: expected 2 to {groups}, the number of texts that are no near duplicates")]
@@ -25,18 +31,48 @@ pub enum SplitError {
         /// Groups there are.
         groups: usize,
     },
+    /// A share so small or large that one side would be empty.
+    #[error("folds.fraction is {fraction}: expected a share that leaves rows on both sides, of {groups} texts that are no near duplicates")]
+    Fraction {
+        /// Share asked for.
+        fraction: f64,
+        /// Groups there are.
+        groups: usize,
+    },
+    /// Held-out rows that are all near duplicates of one another.
+    #[error(
+        "one fold holds out {rows} rows, all near duplicates: expected two texts at least, to fit calibrators on one and judge the other"
+    )]
+    Inner {
+        /// Rows held out.
+        rows: usize,
+    },
 }
 
-/// One split into `k` folds.
+/// One split of rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folds {
     k: usize,
     seed: u64,
+    /// The one fold that is fitted and judged; all of them when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    only: Option<usize>,
     of_row: Vec<usize>,
 }
 
 impl Folds {
-    /// Deals the groups out.
+    /// Splits as the recipe says.
+    ///
+    /// # Errors
+    /// [`SplitError`] when there are too few texts for it.
+    pub fn new(targets: &Targets, groups: &Groups, recipe: &FoldsRecipe) -> Result<Self, SplitError> {
+        match recipe.split {
+            Split::Stratified { k, only } => Ok(Self { only, ..Self::stratify(targets, groups, k, recipe.seed)? }),
+            Split::HoldOut { fraction, stratify } => Self::hold_out(targets, groups, fraction, stratify, recipe.seed),
+        }
+    }
+
+    /// Deals the groups out to `k` folds.
     ///
     /// # Errors
     /// [`SplitError::Folds`] when there are fewer than two folds or fewer groups than folds.
@@ -44,9 +80,32 @@ impl Folds {
         if k < 2 || k > groups.members().len() {
             return Err(SplitError::Folds { k, groups: groups.members().len() });
         }
-        let of_group = Dealer::new(targets, groups, k, seed).deal();
+        let of_group = Dealer::new(targets, groups, &vec![1.0 / k as f64; k], seed).deal();
         let of_row = groups.of_row().iter().map(|&group| of_group[group]).collect();
-        Ok(Self { k, seed, of_row })
+        Ok(Self { k, seed, only: None, of_row })
+    }
+
+    /// Holds out a share of the rows, as fold 0 of two, the only one that is fitted.
+    ///
+    /// # Errors
+    /// [`SplitError::Fraction`] when one side would be empty.
+    pub fn hold_out(targets: &Targets, groups: &Groups, fraction: f64, stratify: bool, seed: u64) -> Result<Self, SplitError> {
+        let of_group = if stratify {
+            Dealer::new(targets, groups, &[fraction, 1.0 - fraction], seed).deal()
+        } else {
+            lots(groups, (fraction * targets.rows() as f64).round() as usize, seed)
+        };
+        let of_row: Vec<usize> = groups.of_row().iter().map(|&group| of_group[group]).collect();
+        if !of_row.contains(&0) || !of_row.contains(&1) {
+            return Err(SplitError::Fraction { fraction, groups: groups.members().len() });
+        }
+        Ok(Self { k: 2, seed, only: Some(0), of_row })
+    }
+
+    /// The folds that are fitted and judged.
+    #[must_use]
+    pub fn fitted(&self) -> Range<usize> {
+        self.only.map_or(0..self.k, |only| only..only + 1)
     }
 
     /// Number of folds.
@@ -73,77 +132,58 @@ impl Folds {
         self.rows(|of_row| of_row != fold)
     }
 
+    /// The split of the given rows alone, which become rows 0, 1 and so on.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        Self { of_row: rows.iter().map(|&row| self.of_row[row]).collect(), ..*self }
+    }
+
+    /// The rows that stay, ascending, when at most so many stay on either side of the one fold; by
+    /// lot. All of them when several folds are fitted.
+    #[must_use]
+    pub fn at_most(&self, most: Most) -> Vec<usize> {
+        let Some(fold) = self.only else { return (0..self.of_row.len()).collect() };
+        let mut random = StdRng::seed_from_u64(self.seed);
+        let mut stay = Vec::new();
+        for (mut rows, most) in [(self.trained(fold), most.trained), (self.held_out(fold), most.held_out)] {
+            rows.shuffle(&mut random);
+            rows.truncate(most.unwrap_or(rows.len()));
+            stay.append(&mut rows);
+        }
+        stay.sort_unstable();
+        stay
+    }
+
+    /// The parts of the rows judged, for cross-fitting calibrators and thresholds: of each of `rows`
+    /// its fold when all folds are fitted, else one of a few parts inside the one fold.
+    ///
+    /// # Errors
+    /// [`SplitError::Inner`] when the rows cannot be parted.
+    pub fn parts(&self, targets: &Targets, groups: &Groups, rows: &[usize]) -> Result<Vec<usize>, SplitError> {
+        if self.only.is_none() {
+            return Ok(rows.iter().map(|&row| self.of_row[row]).collect());
+        }
+        let groups = groups.select(rows);
+        let k = INNER.min(groups.members().len());
+        let inner = Self::stratify(&targets.select(rows), &groups, k, self.seed);
+        inner.map(|folds| folds.of_row).map_err(|_| SplitError::Inner { rows: rows.len() })
+    }
+
     fn rows(&self, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
         (0..self.of_row.len()).filter(|&row| wanted(self.of_row[row])).collect()
     }
 }
 
-/// The state of one deal.
-struct Dealer<'a> {
-    groups: &'a [Vec<usize>],
-    /// Rows of each group that hold each label.
-    held: Vec<Vec<usize>>,
-    /// Rows each fold still wants.
-    wants_rows: Vec<f64>,
-    /// Rows of each label that each fold still wants: `[fold][label]`.
-    wants_label: Vec<Vec<f64>>,
-    fold_of: Vec<Option<usize>>,
-    /// Groups in the order they are dealt: large ones first, while there is room to balance them.
-    order: Vec<usize>,
-    random: StdRng,
-}
-
-impl<'a> Dealer<'a> {
-    fn new(targets: &Targets, groups: &'a Groups, k: usize, seed: u64) -> Self {
-        let mut random = StdRng::seed_from_u64(seed);
-        let groups = groups.members();
-        let count = |members: &Vec<usize>, label: usize| members.iter().filter(|&&row| targets.row(row)[label]).count();
-        let held = groups.iter().map(|members| (0..targets.labels()).map(|label| count(members, label)).collect()).collect();
-        let share = |total: usize| total as f64 / k as f64;
-        let wants_label = vec![(0..targets.labels()).map(|label| share(targets.positives(label))).collect(); k];
-        let mut order: Vec<usize> = (0..groups.len()).collect();
-        order.shuffle(&mut random);
-        order.sort_by_key(|&group| std::cmp::Reverse(groups[group].len()));
-        Self { groups, held, wants_rows: vec![share(targets.rows()); k], wants_label, fold_of: vec![None; groups.len()], order, random }
-    }
-
-    fn deal(mut self) -> Vec<usize> {
-        while let Some(label) = self.rarest_label() {
-            for group in self.order.clone() {
-                if self.fold_of[group].is_none() && self.held[group][label] > 0 {
-                    self.place(group, Some(label));
-                }
-            }
-        }
-        for group in self.order.clone() {
-            if self.fold_of[group].is_none() {
-                self.place(group, None);
-            }
-        }
-        self.fold_of.into_iter().map(|fold| fold.expect("every group was placed; anything else, this is a bug")).collect()
-    }
-
-    /// The label with the fewest rows not yet dealt, if any is left.
-    fn rarest_label(&self) -> Option<usize> {
-        let labels = self.wants_label[0].len();
-        let left = |label: usize| -> usize {
-            let open = self.held.iter().zip(&self.fold_of).filter(|(_, fold)| fold.is_none());
-            open.map(|(held, _)| held[label]).sum()
-        };
-        (0..labels).map(|label| (left(label), label)).filter(|&(left, _)| left > 0).min().map(|(_, label)| label)
-    }
-
-    /// Gives the group to the fold that wants the label most, then rows most, then by lot.
-    fn place(&mut self, group: usize, label: Option<usize>) {
-        let wish = |fold: usize| (label.map_or(0.0, |label| self.wants_label[fold][label]), self.wants_rows[fold]);
-        let folds = 0..self.wants_rows.len();
-        let best = folds.clone().map(wish).fold((f64::NEG_INFINITY, f64::NEG_INFINITY), |a, b| if b > a { b } else { a });
-        let equals: Vec<usize> = folds.filter(|&fold| wish(fold) == best).collect();
-        let fold = *equals.choose(&mut self.random).expect("some fold has the best wish; anything else, this is a bug");
-        self.fold_of[group] = Some(fold);
-        self.wants_rows[fold] -= self.groups[group].len() as f64;
-        for (wants, &held) in self.wants_label[fold].iter_mut().zip(&self.held[group]) {
-            *wants -= held as f64;
+/// Part 0 for groups drawn by lot until they hold `rows` rows, part 1 for the others.
+fn lots(groups: &Groups, rows: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..groups.members().len()).collect();
+    order.shuffle(&mut StdRng::seed_from_u64(seed));
+    let (mut parts, mut held) = (vec![1; order.len()], 0);
+    for group in order {
+        if held < rows {
+            parts[group] = 0;
+            held += groups.members()[group].len();
         }
     }
+    parts
 }

@@ -28,6 +28,8 @@ mod tiny;
 mod train_base;
 mod train_cli;
 mod train_data;
+mod train_folds;
 mod train_plan;
 mod train_recipe;
 mod train_run;
+mod train_trial;

@@ -3,6 +3,7 @@
 use limbic::spec::Targets;
 use limbic::train::batches::BatchPlan;
 use limbic::train::groups::Groups;
+use limbic::train::recipe::{FoldsRecipe, Most, Split};
 use limbic::train::schedule::{Schedule, ScheduleKind, Warmup};
 use limbic::train::split::{Folds, SplitError};
 use limbic::train::weights::{LossWeights, Weighting};
@@ -66,11 +67,43 @@ fn folds_partition_the_rows_alike_and_keep_groups_whole() {
 }
 
 #[test]
+fn a_hold_out_keeps_groups_whole_and_labels_alike() {
+    let (targets, groups) = rows(1000, 5);
+    let recipe = |fraction, stratify| FoldsRecipe { split: Split::HoldOut { fraction, stratify }, most: Most::default(), seed: 7 };
+    let mut off = Vec::new();
+    for (fraction, stratify) in [(0.3, true), (0.3, false), (0.1, true)] {
+        let folds = Folds::new(&targets, &groups, &recipe(fraction, stratify)).unwrap();
+        assert_eq!(folds.fitted(), 0..1);
+        let (held, trained) = (folds.held_out(0), folds.trained(0));
+        assert!((held.len() as f64 - fraction * 1000.0).abs() <= 12.0 && held.len() + trained.len() == 1000, "{}", held.len());
+        assert!(groups.members().iter().all(|members| members.iter().all(|row| held.contains(row)) || !held.contains(&members[0])));
+        let share = |rows: &[usize], label| targets.select(rows).positives(label) as f64 / rows.len() as f64;
+        off.push((0..5).map(|label| (share(&held, label) - share(&trained, label)).abs()).sum::<f64>());
+    }
+    assert!(off[0] < 0.25 * off[1], "{off:?}");
+    let all = Folds::new(&targets, &groups, &recipe(0.3, true)).unwrap();
+    let stay = all.at_most(Most { trained: Some(200), held_out: Some(100) });
+    let few = all.select(&stay);
+    assert_eq!((few.trained(0).len(), few.held_out(0).len()), (200, 100));
+    assert!(stay.iter().enumerate().all(|(row, &was)| few.of_row()[row] == all.of_row()[was]));
+
+    // Parts inside the one fold: several, covering all its rows, groups whole.
+    let held = all.held_out(0);
+    let parts = all.parts(&targets, &groups, &held).unwrap();
+    assert_eq!((parts.len(), parts.iter().max()), (held.len(), Some(&4)));
+    let part = |row: &usize| held.binary_search(row).ok().map(|place| parts[place]);
+    assert!(groups.members().iter().all(|members| members.iter().all(|row| part(row) == part(&members[0]))));
+}
+
+#[test]
 fn impossible_folds_are_refused() {
     let targets = Targets::new(3, 1, vec![true, false, true]).unwrap();
     let groups = Groups::find(["one text that is here twice over", "one text that is here twice over!", "another"]);
     for k in [0, 1, 3] {
         assert_eq!(Folds::stratify(&targets, &groups, k, 0).unwrap_err(), SplitError::Folds { k, groups: 2 });
+    }
+    for (fraction, stratify) in [(0.01, false), (0.99, false)] {
+        assert_eq!(Folds::hold_out(&targets, &groups, fraction, stratify, 0).unwrap_err(), SplitError::Fraction { fraction, groups: 2 });
     }
 }
 

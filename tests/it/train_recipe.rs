@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use limbic::spec::{Pooling, Precision};
-use limbic::train::recipe::{Recipe, locate};
+use limbic::train::recipe::{FinalFit, Recipe, Split, locate};
 use limbic::train::schedule::{ScheduleKind, Warmup};
 use limbic::train::weights::Weighting;
 
@@ -38,7 +38,8 @@ fn parse(text: &str, overrides: &[&str]) -> Result<Recipe, String> {
 fn what_is_left_out_is_filled_in() {
     let recipe = load(&[]).unwrap();
     assert_eq!((recipe.model.pooling, recipe.model.max_length, recipe.model.name.as_str()), (Pooling::Mean, 128, "base"));
-    assert_eq!((recipe.folds, recipe.train.batch, recipe.train.shards), (5, 32, 2));
+    assert_eq!((recipe.folds.split, recipe.train.batch, recipe.train.shards), (Split::Stratified { k: 5, only: None }, 32, 2));
+    assert_eq!(recipe.final_fit, FinalFit::Refit);
     assert_eq!((recipe.schedule, recipe.warmup), (ScheduleKind::Linear, Warmup::Ratio(0.0)));
     assert_eq!((recipe.loss, recipe.bundle.precision), (Weighting::None, Precision::Fp32));
 }
@@ -69,11 +70,14 @@ fn overrides_are_typed_by_toml() {
 
 #[test]
 fn the_echo_reads_back_to_the_same_recipe() {
-    let variants: [&[&str]; 5] = [
+    let variants: [&[&str]; 8] = [
         &[],
         &["loss.weighting=class_weight", "schedule.kind=cosine", "schedule.warmup=0.1", "data.dev=dev.jsonl", "data.rows=100"],
         &["loss.weighting=pos_weight", "loss.cap=8.0", "schedule.kind=plateau", "schedule.warmup=7", "train.ema=0.999"],
         &["thresholds.policy=per_label_f1", "thresholds.shrink=0.5", "calibration.kind=best", "bundle.precision=int8_weights"],
+        &["folds.k=10", "folds.only=9", "folds.trained_rows=2000", "folds.held_out_rows=1000", "final.fit=fold"],
+        &["folds.kind=holdout", "folds.fraction=0.3", "folds.stratify=false"],
+        &["data.dev=dev.jsonl", "final.include_dev=true"],
         &["thresholds.policy=global_f1", "early_stopping.patience=3", "early_stopping.min_delta=0.001", "train.restore=best"],
     ];
     for overrides in variants {
@@ -84,13 +88,16 @@ fn the_echo_reads_back_to_the_same_recipe() {
 
 #[test]
 fn hashes_follow_what_they_stand_for() {
-    let hashes = |sets: &[&str]| load(sets).map(|recipe| (recipe.hash(), recipe.fitting_hash())).unwrap();
+    let hashes =
+        |sets: &[&str]| load(&[&["data.dev=dev.jsonl"], sets].concat()).map(|recipe| (recipe.hash(), recipe.fitting_hash())).unwrap();
     let (whole, fitting) = hashes(&[]);
-    for later in ["calibration.kind=isotonic", "thresholds.policy=global_f1", "bundle.name=other"] {
+    for later in ["calibration.kind=isotonic", "thresholds.policy=global_f1", "bundle.name=other", "final.include_dev=true"] {
         let (changed, same) = hashes(&[later]);
         assert!(changed != whole && same == fitting, "{later}");
     }
-    for earlier in ["train.seed=7", "loss.weighting=class_weight", "bundle.precision=int8_weights", "folds.k=3", "model.max_length=64"] {
+    for earlier in
+        ["train.seed=7", "loss.weighting=class_weight", "bundle.precision=int8_weights", "folds.k=3", "folds.only=1", "model.max_length=64"]
+    {
         let (changed, refitted) = hashes(&[earlier]);
         assert!(changed != whole && refitted != fitting, "{earlier}");
     }
@@ -113,6 +120,15 @@ fn wrong_recipes_are_refused() {
         (&["loss.cap=3.0"], "loss.cap is set: expected no value unless loss.weighting is pos_weight"),
         (&["loss.weighting=focal"], "unknown variant `focal`, expected one of `none`, `class_weight`, `pos_weight`"),
         (&["folds.k=1"], "folds.k is 1: expected at least 2"),
+        (&["folds.only=5"], "folds.only is 5: expected a fold below folds.k, 5, counted from zero"),
+        (&["folds.fraction=0.3"], "folds.fraction is set: expected no value unless folds.kind is holdout"),
+        (&["folds.kind=holdout"], "folds.fraction is missing: the share of rows that is held out"),
+        (&["folds.kind=holdout", "folds.fraction=1.0"], "folds.fraction is 1: expected a share in (0, 1)"),
+        (&["folds.kind=holdout", "folds.fraction=0.3", "folds.k=3"], "folds.k is set: expected no value unless folds.kind is stratified"),
+        (&["folds.trained_rows=100"], "folds.trained_rows is set: expected no value unless one fold is fitted"),
+        (&["final.fit=fold"], "final.fit is fold: expected refit, unless one fold is fitted"),
+        (&["final.include_dev=true"], "final.include_dev is true: expected false without data.dev"),
+        (&["final.include_dev=true", "folds.only=0", "final.fit=fold"], "final.include_dev is true: expected false when final.fit is fold"),
         (&["data.labels=[\"a\", \"a\"]"], "data.labels is label \"a\" stands twice: expected distinct label names"),
         (&["thresholds.shrink=0.5"], "thresholds.shrink is set: expected no value unless thresholds.policy is per_label_f1"),
         (&["early_stopping.min_delta=0.1"], "early_stopping.patience is missing: evaluations without improvement that are borne"),
@@ -122,7 +138,7 @@ fn wrong_recipes_are_refused() {
         let found = load(overrides).unwrap_err();
         assert!(found.contains(expected), "{overrides:?}: {found}");
     }
-    assert_eq!(cases.len(), 18);
+    assert_eq!(cases.len(), 27);
     for (key, line) in [("model.base", "base = \"some/base\"\n"), ("optimizer.lr", "lr = 1e-4\n"), ("bundle.out", "out = \"out\"\n")] {
         let found = parse(&LEAST.replacen(line, "", 1), &[]).unwrap_err();
         assert!(found.starts_with(&format!("{key} is missing: ")), "{found}");

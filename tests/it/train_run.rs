@@ -1,70 +1,13 @@
 //! Whole runs of the smoke recipe: from text to a bundle that answers, stopped and continued.
 
-use std::cell::Cell;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
 use limbic::backend::{self, EngineKind, Options};
 use limbic::bundle::{Bundle, render};
 use limbic::spec::Precision;
-use limbic::train::base::HubOptions;
 use limbic::train::data::DataFormat;
-use limbic::train::recipe::Recipe;
-use limbic::train::{Progress, Resampling, RunReport, Surroundings, TrainError, evaluate, table};
+use limbic::train::{Resampling, TrainError, evaluate, table};
 
-use super::support::{fixture, onnxruntime, repo_root};
-
-/// A folder for one run, and what was put into the recipe.
-struct Trial {
-    folder: tempfile::TempDir,
-    set: Vec<String>,
-}
-
-impl Trial {
-    fn new(set: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let out = format!("bundle.out=\"{}\"", folder.path().join("bundle").display());
-        let set = set.iter().map(|&text| text.to_owned()).chain([out]).collect();
-        Self { folder, set }
-    }
-
-    fn bundle(&self) -> PathBuf {
-        self.folder.path().join("bundle")
-    }
-
-    /// Runs the smoke recipe; `interrupt` may stop it. Also returns what it said.
-    fn run(&self, interrupt: &dyn Fn(&str, u64) -> bool) -> (Result<RunReport, TrainError>, String) {
-        let path = repo_root().join("models/tweet-emotion-minilm/recipe.smoke.toml");
-        let recipe = Recipe::load(&path, &self.set).unwrap();
-        let ticks = Cell::new(0);
-        let clock = || {
-            ticks.set(ticks.get() + 1);
-            Duration::from_millis(1_700_000_000_000 + ticks.get())
-        };
-        let around = Surroundings {
-            current: repo_root(),
-            recipe_folder: Path::new("models/tweet-emotion-minilm"),
-            run: &self.folder.path().join("run"),
-            hub: HubOptions { cache: self.folder.path().join("hub"), endpoint: None, token: None },
-            onnxruntime: &onnxruntime(),
-            git: None,
-            clock: &clock,
-            progress: Progress::Lines,
-            interrupt,
-        };
-        let mut said = Vec::new();
-        let outcome = limbic::train::run(&recipe, &around, &mut said);
-        (outcome, String::from_utf8(said).unwrap())
-    }
-
-    fn file(&self, name: &str) -> Vec<u8> {
-        std::fs::read(self.folder.path().join("run").join(name)).unwrap()
-    }
-}
-
-fn never(_: &str, _: u64) -> bool {
-    false
-}
+use super::support::{fixture, onnxruntime};
+use super::train_trial::{Trial, never};
 
 #[test]
 fn the_smoke_recipe_ends_with_a_bundle_that_answers() {

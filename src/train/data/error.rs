@@ -81,6 +81,12 @@ pub enum DataError {
         /// Line of the first.
         first: usize,
     },
+    /// The same id in two files that are joined.
+    #[error("id {id:?} stands in data.train and in data.dev: expected different ids, to join the files (final.include_dev)")]
+    SharedId {
+        /// The id.
+        id: String,
+    },
     /// A row without labels where labels are needed.
     #[error("{}:{line}: expected labels, found an unlabelled row; such a file can be predicted, not trained on or evaluated", path.display())]
     Unlabelled {

@@ -12,7 +12,7 @@ mod table;
 
 pub use error::DataError;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -125,6 +125,21 @@ impl Dataset {
     pub fn select(&self, rows: &[usize]) -> Self {
         let examples = rows.iter().map(|&row| self.examples[row].clone()).collect();
         Self::with_fingerprint(self.labels.clone(), examples, self.targets.select(rows))
+    }
+
+    /// These rows and the others after them, as one data set.
+    ///
+    /// # Errors
+    /// [`DataError::SharedId`] when an id stands in both; [`DataError::Spec`] for other labels.
+    pub fn join(&self, others: &Self) -> Result<Self, DataError> {
+        let known: HashSet<&str> = self.examples.iter().map(|example| example.id.as_str()).collect();
+        if let Some(example) = others.examples.iter().find(|example| known.contains(example.id.as_str())) {
+            return Err(DataError::SharedId { id: example.id.clone() });
+        }
+        let rows = |data: &Self| (0..data.examples.len()).flat_map(|row| data.targets.row(row).to_vec()).collect::<Vec<bool>>();
+        let examples = [&self.examples[..], &others.examples[..]].concat();
+        let targets = Targets::new(examples.len(), self.labels.len(), [rows(self), rows(others)].concat())?;
+        Ok(Self::with_fingerprint(self.labels.clone(), examples, targets))
     }
 
     fn with_fingerprint(labels: LabelSet, examples: Vec<Example>, targets: Targets) -> Self {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::structure::{FitName, SplitName};
 use super::{DecayScope, Restore, Selection};
 use crate::decide::CalibratorKind;
 use crate::spec::{Pooling, Precision};
@@ -41,8 +42,21 @@ section!(
     }
 );
 section!(
-    /// Cross-validation.
-    FoldsFile { k: usize, seed: u64, }
+    /// How rows are held out.
+    FoldsFile {
+        kind: SplitName,
+        k: usize,
+        only: usize,
+        fraction: f64,
+        stratify: bool,
+        seed: u64,
+        trained_rows: usize,
+        held_out_rows: usize,
+    }
+);
+section!(
+    /// Which model ships.
+    FinalFile { fit: FitName, include_dev: bool, }
 );
 section!(
     /// The weights of the loss.
@@ -96,6 +110,8 @@ pub(super) struct RecipeFile {
     pub(super) model: ModelFile,
     pub(super) data: DataFile,
     pub(super) folds: FoldsFile,
+    #[serde(rename = "final")]
+    pub(super) last: FinalFile,
     pub(super) loss: LossFile,
     pub(super) optimizer: OptimizerFile,
     pub(super) schedule: ScheduleFile,
@@ -112,6 +128,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ("model", ModelFile::KEYS),
     ("data", DataFile::KEYS),
     ("folds", FoldsFile::KEYS),
+    ("final", FinalFile::KEYS),
     ("loss", LossFile::KEYS),
     ("optimizer", OptimizerFile::KEYS),
     ("schedule", ScheduleFile::KEYS),

@@ -9,6 +9,7 @@
 mod file;
 mod overrides;
 mod resolve;
+mod structure;
 
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,7 @@ use crate::decide::{CalibratorKind, ThresholdPolicy};
 use crate::spec::{LabelSet, Pooling, Precision};
 use crate::text::Normalization;
 use file::RecipeFile;
+pub use structure::{FinalFit, FoldsRecipe, Most, Split};
 
 /// Why a recipe was refused.
 #[derive(Debug, Error)]
@@ -90,10 +92,10 @@ pub struct Recipe {
     pub model: ModelRecipe,
     /// What it is fine-tuned on.
     pub data: DataRecipe,
-    /// Folds of the cross-validation, at least two.
-    pub folds: usize,
-    /// Seed of the split.
-    pub folds_seed: u64,
+    /// How rows are held out.
+    pub folds: FoldsRecipe,
+    /// Which model ships.
+    pub final_fit: FinalFit,
     /// Weights of the loss.
     pub loss: Weighting,
     /// `AdamW`.
@@ -286,13 +288,17 @@ impl Recipe {
         digest(&self.echo())
     }
 
-    /// `sha256:` of what decides the folds' logits: the recipe without calibration, thresholds and
-    /// the bundle's name, version and place. Finished folds can be used again while it stays.
+    /// `sha256:` of what decides the folds' logits: the recipe without calibration, thresholds,
+    /// `final.include_dev` and the bundle's name, version and place. Finished folds can be used again
+    /// while it stays.
     #[must_use]
     pub fn fitting_hash(&self) -> String {
         let mut fitting = self.clone();
         fitting.calibration = CalibratorKind::Identity;
         fitting.thresholds = ThresholdPolicy::Fixed(0.5);
+        if fitting.final_fit == FinalFit::RefitWithDev {
+            fitting.final_fit = FinalFit::Refit;
+        }
         fitting.bundle =
             BundleRecipe { name: "-".into(), version: "-".into(), out: "-".into(), golden: "-".into(), precision: self.bundle.precision };
         digest(&fitting.echo())

@@ -3,9 +3,10 @@
 use std::fmt::Display;
 
 use super::file::{
-    BundleFile, CalibrationFile, Count, DataFile, EarlyStoppingFile, FoldsFile, LossFile, ModelFile, OptimizerFile, PolicyName, RecipeFile,
+    BundleFile, CalibrationFile, Count, DataFile, EarlyStoppingFile, LossFile, ModelFile, OptimizerFile, PolicyName, RecipeFile,
     ScheduleFile, ScheduleName, ThresholdsFile, TrainFile, WeightingName,
 };
+use super::structure::{self, final_file, final_fit, folds_file};
 use super::{
     BundleRecipe, DataRecipe, DecayScope, EarlyStopping, ModelRecipe, OptimizerRecipe, Recipe, RecipeError, Restore, Selection, TrainRecipe,
 };
@@ -15,14 +16,15 @@ use crate::text::Normalization;
 use crate::train::schedule::{ScheduleKind, Warmup};
 use crate::train::weights::Weighting;
 
-type Resolved<T> = Result<T, RecipeError>;
+pub(super) type Resolved<T> = Result<T, RecipeError>;
 
 pub(super) fn recipe(file: RecipeFile) -> Resolved<Recipe> {
+    let folds = structure::folds(&file.folds)?;
     Ok(Recipe {
         model: model(file.model)?,
+        folds,
+        final_fit: final_fit(&file.last, &folds.split, file.data.dev.is_some())?,
         data: data(file.data)?,
-        folds: within("folds.k", file.folds.k.unwrap_or(5), "at least 2", |&k| k >= 2)?,
-        folds_seed: seed("folds.seed", file.folds.seed)?,
         loss: loss(&file.loss)?,
         optimizer: optimizer(&file.optimizer)?,
         schedule: schedule(&file.schedule)?,
@@ -176,16 +178,16 @@ fn bundle(file: BundleFile) -> Resolved<BundleRecipe> {
     })
 }
 
-fn need<T>(key: &'static str, expected: &'static str, given: Option<T>) -> Resolved<T> {
+pub(super) fn need<T>(key: &'static str, expected: &'static str, given: Option<T>) -> Resolved<T> {
     given.ok_or(RecipeError::Missing { key, expected })
 }
 
-fn within<T: Display>(key: &'static str, given: T, expected: &str, holds: impl Fn(&T) -> bool) -> Resolved<T> {
+pub(super) fn within<T: Display>(key: &'static str, given: T, expected: &str, holds: impl Fn(&T) -> bool) -> Resolved<T> {
     if holds(&given) { Ok(given) } else { Err(value(key, expected, given)) }
 }
 
 /// TOML integers are signed, so that a larger seed could not be echoed.
-fn seed(key: &'static str, given: Option<u64>) -> Resolved<u64> {
+pub(super) fn seed(key: &'static str, given: Option<u64>) -> Resolved<u64> {
     within(key, given.unwrap_or(42), "at most 9223372036854775807", |&seed| i64::try_from(seed).is_ok())
 }
 
@@ -193,7 +195,7 @@ fn unit(number: &f64) -> bool {
     (0.0..=1.0).contains(number)
 }
 
-fn value(key: &'static str, expected: &str, found: impl Display) -> RecipeError {
+pub(super) fn value(key: &'static str, expected: &str, found: impl Display) -> RecipeError {
     RecipeError::Value { key, expected: expected.to_owned(), found: found.to_string() }
 }
 
@@ -216,7 +218,8 @@ pub(super) fn file(recipe: &Recipe) -> RecipeFile {
             normalization: Some(recipe.data.normalization),
             rows: recipe.data.rows,
         },
-        folds: FoldsFile { k: Some(recipe.folds), seed: Some(recipe.folds_seed) },
+        folds: folds_file(&recipe.folds),
+        last: final_file(recipe.final_fit),
         loss: loss_file(recipe.loss),
         optimizer: OptimizerFile {
             lr: Some(recipe.optimizer.lr),

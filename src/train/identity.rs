@@ -1,0 +1,45 @@
+//! Whose a run folder is: what decides the logits of its fits.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::cross::Encoded;
+use super::recipe::Recipe;
+use super::start::Start;
+use super::{TrainError, files};
+
+/// What decides the logits of a run's fits; a folder belongs to one such thing.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Identity {
+    fitting: String,
+    base: String,
+    train: String,
+    dev: Option<String>,
+}
+
+impl Identity {
+    pub(super) fn of(recipe: &Recipe, start: &Start, train: &Encoded, dev: Option<&Encoded>) -> Self {
+        Self {
+            fitting: recipe.fitting_hash(),
+            base: start.revision.clone(),
+            train: train.data.fingerprint().to_owned(),
+            dev: dev.map(|dev| dev.data.fingerprint().to_owned()),
+        }
+    }
+
+    /// Takes the folder for this run, or refuses one that belongs to another.
+    pub(super) fn own(&self, run: &Path) -> Result<(), TrainError> {
+        let path = run.join("identity.json");
+        match files::read_json::<Self>(&path)? {
+            None => files::write_json(&path, self),
+            Some(found) if found == *self => Ok(()),
+            Some(found) => Err(TrainError::RunFolder {
+                path,
+                expected: format!("the run of this recipe, base model and data, {self:?}; name another folder with --run"),
+                found: format!("{found:?}"),
+            }),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! From folds to the model that ships, and to what is known of it.
+//!
+//! The order is what keeps the figures honest: rows are judged before any model that will be
+//! reported on them sees them, and the held-out file is measured before it may be fitted on.
+
+use super::TrainError;
+use super::claims;
+use super::cross::{Encoded, Ground, fit_folds, fit_whole, fold_weights, pack};
+use super::data::Dataset;
+use super::fit::FitRecord;
+use super::groups::Groups;
+use super::held_out::HeldOut;
+use super::journal::Journal;
+use super::oof::{JudgedRows, calibrate};
+use super::recipe::FinalFit;
+use super::report::Drift;
+use super::split::Folds;
+use crate::bundle::{MeasuredSet, PackedWeights};
+use crate::decide::Decider;
+use crate::metrics::Resampling;
+use crate::nn::Snapshot;
+
+/// A model, and what was seen of it on the way.
+pub(super) struct Made {
+    pub(super) weights: PackedWeights,
+    pub(super) decider: Decider,
+    /// The rows that the weights were fitted on.
+    pub(super) trained: Dataset,
+    /// In the order fitted.
+    pub(super) fits: Vec<FitRecord>,
+    pub(super) sets: Vec<MeasuredSet>,
+    pub(super) drift: Option<Drift>,
+    pub(super) warnings: Vec<String>,
+    /// Share of the schedule that a fit without held-out rows runs.
+    share: f64,
+}
+
+/// Fits the folds, calibrators and thresholds, and the model that ships; measures on the way.
+pub(super) fn make(
+    ground: &Ground<'_>,
+    folds: &Folds,
+    groups: &Groups,
+    dev: Option<&Encoded>,
+    journal: &mut Journal<'_>,
+) -> Result<Made, TrainError> {
+    let (recipe, train) = (ground.recipe, ground.train);
+    let out_of_fold = fit_folds(ground, folds, journal)?;
+    let targets = train.data.targets();
+    let judged = JudgedRows::new(&out_of_fold, targets, folds.parts(targets, groups, &out_of_fold.rows)?);
+    let calibration = calibrate(recipe, &judged)?;
+    let measured = claims::out_of_fold(recipe, &judged, &calibration, resampling(ground))?;
+    let share = share(&out_of_fold.records);
+    let mut fits = out_of_fold.records;
+    let (weights, trained) = if recipe.final_fit == FinalFit::Fold {
+        let fold = folds.fitted().start;
+        (fold_weights(ground, fold)?, train.data.select(&folds.trained(fold)))
+    } else {
+        let (weights, record) = fit_whole(ground, "refit", train.rows(), share, journal)?;
+        fits.push(record);
+        (weights, train.data.clone())
+    };
+    let mut made = Made {
+        weights: pack(&weights, recipe.bundle.precision)?,
+        decider: calibration.decider,
+        trained,
+        fits,
+        sets: vec![measured],
+        drift: None,
+        warnings: calibration.warnings,
+        share,
+    };
+    let Some(dev) = dev else { return Ok(made) };
+    let held_out = made.measure_on(ground, dev, &weights)?;
+    if recipe.final_fit == FinalFit::RefitWithDev {
+        made.fit_with(ground, &held_out, &judged, journal)?;
+    }
+    Ok(made)
+}
+
+impl Made {
+    /// Measures this model on a file that it did not see.
+    fn measure_on<'a>(&mut self, ground: &Ground<'_>, dev: &'a Encoded, weights: &Snapshot) -> Result<HeldOut<'a>, TrainError> {
+        let held_out = HeldOut::judge(ground, &self.weights, dev)?;
+        let [mut calibrated, uncalibrated] = claims::held_out(ground.recipe, &self.decider, &held_out, resampling(ground))?;
+        let drift = held_out.drift(ground, &self.decider, weights)?;
+        calibrated.tuned.overall.extend(drift.figures());
+        self.sets.extend([calibrated, uncalibrated]);
+        self.drift = Some(drift);
+        self.warnings.extend(held_out.warning());
+        Ok(held_out)
+    }
+
+    /// Becomes the model fitted on both files, with calibrators and thresholds fitted on the rows of
+    /// both: `judged` by the folds, and held out until here.
+    fn fit_with(
+        &mut self,
+        ground: &Ground<'_>,
+        held_out: &HeldOut<'_>,
+        judged: &JudgedRows,
+        journal: &mut Journal<'_>,
+    ) -> Result<(), TrainError> {
+        let recipe = ground.recipe;
+        let judged = held_out.added_to(judged)?;
+        let calibration = calibrate(recipe, &judged)?;
+        self.sets.push(claims::with_dev(recipe, &judged, &calibration, held_out, resampling(ground))?);
+        let both = ground.train.join(held_out.rows)?;
+        let (weights, record) = fit_whole(ground, "final", both.rows(), self.share, journal)?;
+        self.fits.push(record);
+        self.weights = pack(&weights, recipe.bundle.precision)?;
+        self.decider = calibration.decider;
+        self.trained = both.data;
+        self.warnings.extend(calibration.warnings);
+        Ok(())
+    }
+}
+
+fn resampling(ground: &Ground<'_>) -> Resampling {
+    Resampling { seed: ground.recipe.train.seed, ..Resampling::default() }
+}
+
+/// The share of the schedule after which a fit without held-out rows ends: that which the folds' kept
+/// weights had run, on average. One unless folds end with their best evaluation.
+fn share(records: &[FitRecord]) -> f64 {
+    let shares = records.iter().map(|record| record.kept_step as f64 / record.steps_planned as f64);
+    shares.sum::<f64>() / records.len() as f64
+}

@@ -1,0 +1,90 @@
+//! Runs of smoke recipes for tests: a folder, what is put into the recipe, and what the run said.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use limbic::bundle::Bundle;
+use limbic::train::base::HubOptions;
+use limbic::train::recipe::Recipe;
+use limbic::train::{Progress, RunReport, Surroundings, TrainError};
+
+use super::support::{onnxruntime, repo_root};
+
+/// A folder for one run, and what was put into the recipe.
+pub struct Trial {
+    pub folder: tempfile::TempDir,
+    pub set: Vec<String>,
+    recipe: &'static str,
+    without: &'static str,
+}
+
+impl Trial {
+    /// Of the default model's smoke recipe.
+    pub fn new(set: &[&str]) -> Self {
+        Self::of("models/tweet-emotion-minilm/recipe.smoke.toml", set)
+    }
+
+    pub fn of(recipe: &'static str, set: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let out = format!("bundle.out=\"{}\"", folder.path().join("bundle").display());
+        let set = set.iter().map(|&text| text.to_owned()).chain([out]).collect();
+        Self { folder, set, recipe, without: "" }
+    }
+
+    /// Takes a line out of the recipe, which an override cannot.
+    pub fn without(self, line: &'static str) -> Self {
+        Self { without: line, ..self }
+    }
+
+    pub fn bundle(&self) -> PathBuf {
+        self.folder.path().join("bundle")
+    }
+
+    /// Runs the recipe; `interrupt` may stop it. Also returns what it said.
+    pub fn run(&self, interrupt: &dyn Fn(&str, u64) -> bool) -> (Result<RunReport, TrainError>, String) {
+        let path = repo_root().join(self.recipe);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(self.without), "{}: no {}", self.recipe, self.without);
+        let recipe = Recipe::parse(&path, &text.replacen(self.without, "", 1), &self.set).unwrap_or_else(|error| panic!("{error}"));
+        let ticks = Cell::new(0);
+        let clock = || {
+            ticks.set(ticks.get() + 1);
+            Duration::from_millis(1_700_000_000_000 + ticks.get())
+        };
+        let around = Surroundings {
+            current: repo_root(),
+            recipe_folder: path.parent().unwrap(),
+            run: &self.folder.path().join("run"),
+            hub: HubOptions { cache: self.folder.path().join("hub"), endpoint: None, token: None },
+            onnxruntime: &onnxruntime(),
+            git: None,
+            clock: &clock,
+            progress: Progress::Lines,
+            interrupt,
+        };
+        let mut said = Vec::new();
+        let outcome = limbic::train::run(&recipe, &around, &mut said);
+        (outcome, String::from_utf8(said).unwrap())
+    }
+
+    /// Runs to the end; panics with what was said otherwise.
+    pub fn finish(&self) -> (RunReport, Bundle) {
+        let (report, said) = self.run(&never);
+        let report = report.unwrap_or_else(|error| panic!("{error}\n{said}"));
+        (report, Bundle::open(&self.bundle()).unwrap())
+    }
+
+    pub fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.file(name)).unwrap()
+    }
+
+    pub fn file(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("run").join(name)).unwrap()
+    }
+}
+
+/// Never stops a run.
+pub fn never(_: &str, _: u64) -> bool {
+    false
+}
