@@ -36,6 +36,10 @@ fn main() -> ExitCode {
 
 fn fit(args: FitArgs) -> Result<()> {
     let recipe = Recipe::load(&args.recipe, &args.set)?;
+    let recipe = match args.repeats {
+        Some(times) => recipe.repeated(times),
+        None => recipe,
+    };
     let current = std::env::current_dir().context("the current folder")?;
     let library = backend::find_library(args.ort_library.as_deref(), std::slice::from_ref(&current))?;
     let run = args.run.unwrap_or_else(|| Path::new("runs").join(&recipe.bundle.name));

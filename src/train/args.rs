@@ -42,6 +42,10 @@ pub struct FitArgs {
     /// `runs/` and the model's name.
     #[arg(long)]
     pub run: Option<PathBuf>,
+    /// Run so many times in all, under the recipe's training seed and those that follow it, for the
+    /// mean and deviation of every figure; takes the place of the recipe's `repeat.seeds`.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub repeats: Option<u64>,
     /// Where base models from a hub are kept.
     #[arg(long, env = "HF_HUB_CACHE", default_value = ".cache/hub")]
     pub hub_cache: PathBuf,

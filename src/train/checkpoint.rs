@@ -18,13 +18,19 @@ use super::{TrainError, files};
 pub(super) struct Position {
     /// Optimiser steps done.
     pub(super) step: u64,
+    /// The phase, from zero.
+    pub(super) phase: usize,
+    /// Steps done when it began.
+    pub(super) begun: u64,
+    /// How each phase after the first began.
+    pub(super) phases: Vec<String>,
     /// Evaluations so far, oldest first.
     pub(super) evaluations: Vec<Evaluation>,
     /// Step and score of the best evaluation.
     pub(super) best: Option<Best>,
     /// Evaluations since the last that counts as an improvement.
     pub(super) without_gain: usize,
-    /// Whether early stopping has ended the fit.
+    /// Whether early stopping has ended the phase.
     pub(super) stopped: bool,
     /// The schedule's memory.
     pub(super) plateau: Plateau,

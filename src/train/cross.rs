@@ -50,11 +50,14 @@ impl Encoded {
 }
 
 /// What the fits of a run share.
+#[derive(Clone, Copy)]
 pub(super) struct Ground<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) start: &'a Start,
     pub(super) train: &'a Encoded,
     pub(super) run: &'a Path,
+    /// What the names of fits begin with, and the folder they lie in: nothing, or `seed-43/`.
+    pub(super) under: &'a str,
     pub(super) interrupt: &'a dyn Fn(&str, u64) -> bool,
 }
 
@@ -93,7 +96,7 @@ pub(super) fn fit_folds(ground: &Ground<'_>, folds: &Folds, journal: &mut Journa
 }
 
 fn fit_fold(ground: &Ground<'_>, folds: &Folds, fold: usize, journal: &mut Journal<'_>) -> Result<FoldOutcome, TrainError> {
-    let phase = format!("fold-{fold}");
+    let phase = format!("{}fold-{fold}", ground.under);
     let folder = ground.run.join(&phase);
     let path = folder.join("outcome.json");
     let rows = folds.held_out(fold);
@@ -139,29 +142,31 @@ fn check_outcome(path: &Path, outcome: &FoldOutcome, fold: usize, rows: &[usize]
 
 /// The weights of a finished fold that is to ship.
 pub(super) fn fold_weights(ground: &Ground<'_>, fold: usize) -> Result<Snapshot, TrainError> {
-    read_weights(&ground.run.join(format!("fold-{fold}")).join(WEIGHTS))
+    read_weights(&ground.run.join(format!("{}fold-{fold}", ground.under)).join(WEIGHTS))
 }
 
 /// Fits once more, on all of the rows given, with none held out, to the given share of the schedule;
-/// `phase` names the fit and its folder.
+/// `name` is the fit's and its folder's.
 pub(super) fn fit_whole(
     ground: &Ground<'_>,
-    phase: &str,
+    name: &str,
     trained: Rows<'_>,
     share: f64,
     journal: &mut Journal<'_>,
 ) -> Result<(Snapshot, FitRecord), TrainError> {
-    let folder = ground.run.join(phase);
+    let phase = format!("{}{name}", ground.under);
+    let folder = ground.run.join(&phase);
     files::folder(&folder)?;
     let (weights, record) = (folder.join(WEIGHTS), folder.join("record.json"));
     if let Some(record) = files::read_json(&record)? {
         journal.say(&format!("{phase}: finished before, skipped"));
         return Ok((read_weights(&weights)?, record));
     }
-    let plan = FitPlan { phase, folder: &folder, recipe: ground.recipe, trained, held_out: None, share, interrupt: ground.interrupt };
+    let plan =
+        FitPlan { phase: &phase, folder: &folder, recipe: ground.recipe, trained, held_out: None, share, interrupt: ground.interrupt };
     let learner = Learner::new(&ground.start.network, &ground.start.weights, ground.recipe).map_err(network("base model"))?;
     let fitted = fit(&plan, learner, journal)?;
-    files::write(&weights, &fitted.weights.to_safetensors().map_err(network(phase))?)?;
+    files::write(&weights, &fitted.weights.to_safetensors().map_err(network(&phase))?)?;
     files::write_json(&record, &fitted.record)?;
     Checkpoints::new(&folder).clear()?;
     Ok((fitted.weights, fitted.record))

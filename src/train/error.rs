@@ -31,8 +31,13 @@ pub enum TrainError {
     #[error(transparent)]
     Split(#[from] SplitError),
     /// The learning rate.
-    #[error(transparent)]
-    Schedule(#[from] ScheduleError),
+    #[error("{key}: {source}")]
+    Schedule {
+        /// The recipe's section.
+        key: String,
+        /// What is wrong with it.
+        source: ScheduleError,
+    },
     /// The base model's place.
     #[error("model.base: {0}")]
     Base(#[from] BaseError),

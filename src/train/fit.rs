@@ -14,7 +14,8 @@ use super::batches::BatchPlan;
 use super::checkpoint::{Best, Checkpoints, Evaluation, Position};
 use super::journal::{Journal, StepLine};
 use super::learner::{Learner, WitnessedLoss, network};
-use super::recipe::{Recipe, Restore, Selection};
+use super::phases::{Phase, lay_out};
+use super::recipe::{PhaseStart, Recipe, Restore, Selection};
 use super::rows::Rows;
 use super::schedule::Schedule;
 use super::weights::LossWeights;
@@ -57,6 +58,9 @@ pub struct FitRecord {
     pub steps_planned: u64,
     /// Steps done.
     pub steps: u64,
+    /// How each phase after the first began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<String>,
     /// Step whose weights were kept.
     pub kept_step: u64,
     /// Factor on each label's answers in the loss in use.
@@ -80,7 +84,10 @@ pub(super) fn fit(plan: &FitPlan<'_>, learner: Learner<'_>, journal: &mut Journa
     let mut fit = Fit::begin(plan, learner)?;
     fit.resume(journal)?;
     journal.begin(plan.phase, fit.position.step, fit.end)?;
-    while fit.position.step < fit.end && !fit.position.stopped {
+    while !fit.is_over() {
+        if fit.phase_is_over() {
+            fit.next_phase(journal)?;
+        }
         fit.step(journal)?;
         if fit.evaluation_is_due() {
             fit.evaluate(journal)?;
@@ -100,6 +107,7 @@ struct Fit<'a> {
     plan: &'a FitPlan<'a>,
     learner: Learner<'a>,
     loss: LossWeights,
+    phases: Vec<Phase>,
     schedule: Schedule,
     batches: BatchPlan,
     lengths: Vec<usize>,
@@ -119,10 +127,14 @@ impl<'a> Fit<'a> {
         let train = &plan.recipe.train;
         let batches = BatchPlan { texts: train.batch, window: train.length_window, seed: train.seed };
         let steps_an_epoch = batches.count(plan.trained.len()).div_ceil(train.accumulation) as u64;
-        let planned = steps_an_epoch * train.epochs as u64;
-        let schedule = Schedule::new(plan.recipe.schedule, plan.recipe.warmup, plan.recipe.optimizer.lr, planned)?;
+        let phases = lay_out(plan.recipe, steps_an_epoch)?;
+        let planned: u64 = phases.iter().map(|phase| phase.steps).sum();
+        let schedule = phases[0].schedule.clone();
         let position = Position {
             step: 0,
+            phase: 0,
+            begun: 0,
+            phases: Vec::new(),
             evaluations: Vec::new(),
             best: None,
             without_gain: 0,
@@ -136,6 +148,7 @@ impl<'a> Fit<'a> {
             learner,
             witnessed: WitnessedLoss::new(&loss).map_err(network(plan.phase))?,
             loss,
+            phases,
             schedule,
             batches,
             lengths: plan.trained.encodings.iter().map(|encoding| encoding.ids().len()).collect(),
@@ -157,15 +170,54 @@ impl<'a> Fit<'a> {
             return Ok(());
         };
         self.best = self.learner.load(&folder)?;
+        self.schedule = self.phases[position.phase].schedule.clone();
         self.schedule.restore(position.plateau);
         journal.say(&format!("{}: continues after step {}", self.plan.phase, position.step));
         self.position = position;
         Ok(())
     }
 
+    fn is_over(&self) -> bool {
+        self.position.step >= self.end || (self.phase_is_over() && self.position.phase + 1 == self.phases.len())
+    }
+
+    fn phase(&self) -> &Phase {
+        &self.phases[self.position.phase]
+    }
+
+    /// Steps done of the phase.
+    fn local(&self) -> u64 {
+        self.position.step - self.position.begun
+    }
+
+    fn phase_is_over(&self) -> bool {
+        self.position.stopped || self.local() >= self.phase().steps
+    }
+
+    fn next_phase(&mut self, journal: &mut Journal<'_>) -> Result<(), TrainError> {
+        let position = &mut self.position;
+        (position.phase, position.begun) = (position.phase + 1, position.step);
+        (position.stopped, position.without_gain) = (false, 0);
+        let phase = &self.phases[position.phase];
+        let told = phase.told(position.phase + 1, position.step);
+        journal.say(&format!("{}: {told}", self.plan.phase));
+        position.phases.push(told);
+        let before = std::mem::replace(&mut self.schedule, phase.schedule.clone());
+        match phase.start {
+            Some(PhaseStart::Resume) => self.schedule.go_on_from(&before),
+            Some(PhaseStart::Weights) | None => {
+                let from = self.best.clone().map_or_else(|| self.learner.kept(), Ok)?;
+                self.learner.restart(&from, self.plan.recipe).map_err(network(self.plan.phase))?;
+            }
+        }
+        self.position.plateau = self.schedule.state();
+        Ok(())
+    }
+
     fn step(&mut self, journal: &mut Journal<'_>) -> Result<(), TrainError> {
-        let step = self.position.step;
-        let (epoch, index) = (step / self.steps_an_epoch, (step % self.steps_an_epoch) as usize);
+        let (step, local) = (self.position.step, self.local());
+        let epoch = self.phase().epoch + local / self.steps_an_epoch;
+        let index = (local % self.steps_an_epoch) as usize;
         if self.epoch != Some(epoch) {
             self.order = self.batches.epoch(&self.lengths, epoch);
             self.epoch = Some(epoch);
@@ -174,7 +226,7 @@ impl<'a> Fit<'a> {
         let last = ((index + 1) * accumulation).min(self.order.len());
         let rows = self.order[index * accumulation..last].concat();
         let batch = self.plan.trained.pick(&rows);
-        let rate = self.schedule.rate(step);
+        let rate = self.schedule.rate(self.phase().offset + local);
         let begun = journal.now();
         let taken = if self.loss_is_proven {
             self.learner.step(&batch, self.witnessed.fast(), rate, step)
@@ -223,7 +275,7 @@ impl<'a> Fit<'a> {
     fn evaluation_is_due(&self) -> bool {
         let every = self.plan.recipe.train.eval_every;
         let every = if every == 0 { self.steps_an_epoch } else { every };
-        self.position.step.is_multiple_of(every) || self.position.step == self.end
+        self.local().is_multiple_of(every) || self.phase_is_over() || self.position.step == self.end
     }
 
     fn evaluate(&mut self, journal: &mut Journal<'_>) -> Result<(), TrainError> {
@@ -244,7 +296,7 @@ impl<'a> Fit<'a> {
             Selection::MacroF1 => macro_f1,
             Selection::Loss => -loss,
         };
-        self.schedule.evaluated(step, score);
+        self.schedule.evaluated(self.phase().offset + self.local(), score);
         self.position.plateau = self.schedule.state();
         self.judge(score)
     }
@@ -299,7 +351,8 @@ impl<'a> Fit<'a> {
         let record = FitRecord {
             phase: self.plan.phase.to_owned(),
             rows: self.plan.trained.len(),
-            steps_planned: self.steps_an_epoch * self.plan.recipe.train.epochs as u64,
+            steps_planned: self.phases.iter().map(|phase| phase.steps).sum(),
+            phases: self.position.phases,
             steps: self.position.step,
             kept_step,
             label_weights: self.loss.label,

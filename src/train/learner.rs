@@ -46,19 +46,7 @@ impl<'a> Learner<'a> {
         let head = network.head_params();
         let missing = Missing::Replace { seed: recipe.train.seed, fresh: &head };
         let weights = Weights::from_safetensors(base, &network.params(), missing)?;
-        let optimizer = AdamW::new(
-            &weights,
-            AdamWConfig {
-                beta1: recipe.optimizer.betas[0],
-                beta2: recipe.optimizer.betas[1],
-                epsilon: recipe.optimizer.eps,
-                weight_decay: recipe.optimizer.weight_decay,
-                decay: match recipe.optimizer.decay {
-                    DecayScope::Matrices => Decay::Matrices,
-                    DecayScope::All => Decay::All,
-                },
-            },
-        )?;
+        let optimizer = optimizer(&weights, recipe)?;
         let stepper = Stepper::new(&weights, recipe.train.shards, PASS_TOKENS)?;
         let average = match recipe.train.ema {
             Some(decay) => Some(Average { decay, weights: weights.snapshot()? }),
@@ -66,6 +54,16 @@ impl<'a> Learner<'a> {
         };
         let clip = recipe.optimizer.clip.is_finite().then_some(recipe.optimizer.clip);
         Ok(Self { network, weights, optimizer, stepper, average, clip, seed: recipe.train.seed, threads: recipe.train.shards })
+    }
+
+    /// Begins anew from the given weights: a fresh optimiser, a fresh average.
+    pub(super) fn restart(&mut self, from: &Snapshot, recipe: &Recipe) -> Result<(), NnError> {
+        self.weights.restore(from)?;
+        self.optimizer = optimizer(&self.weights, recipe)?;
+        if let Some(average) = &mut self.average {
+            average.weights = from.clone();
+        }
+        Ok(())
     }
 
     /// One optimiser step on the given rows.
@@ -138,6 +136,22 @@ impl<'a> Learner<'a> {
         }
         if folder.join(BEST).exists() { read(BEST).map(Some) } else { Ok(None) }
     }
+}
+
+fn optimizer(weights: &Weights, recipe: &Recipe) -> Result<AdamW, NnError> {
+    AdamW::new(
+        weights,
+        AdamWConfig {
+            beta1: recipe.optimizer.betas[0],
+            beta2: recipe.optimizer.betas[1],
+            epsilon: recipe.optimizer.eps,
+            weight_decay: recipe.optimizer.weight_decay,
+            decay: match recipe.optimizer.decay {
+                DecayScope::Matrices => Decay::Matrices,
+                DecayScope::All => Decay::All,
+            },
+        },
+    )
 }
 
 /// For `map_err`.

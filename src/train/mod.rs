@@ -27,8 +27,10 @@ mod learner;
 mod make;
 mod measure;
 mod oof;
+pub mod phases;
 mod predict;
 pub mod recipe;
+mod repeat;
 mod report;
 mod rows;
 mod run;
@@ -43,6 +45,7 @@ pub use error::TrainError;
 pub use evaluate::{evaluate, table};
 pub use fit::FitRecord;
 pub use journal::{Progress, StepLine};
+pub use repeat::{Repeats, Spread, SpreadSet};
 pub use report::{Drift, RunReport};
 pub use run::{Surroundings, run};
 

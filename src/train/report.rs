@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::fit::FitRecord;
+use super::repeat::{Repeats, Spread, SpreadSet};
 use crate::bundle::{Figure, Figures, MeasuredSet};
 use crate::spec::LabelSet;
 
@@ -30,6 +31,8 @@ pub struct RunReport {
     pub fits: Vec<FitRecord>,
     /// Everything measured: out of fold, on the held-out file, out of fold over both files.
     pub sets: Vec<MeasuredSet>,
+    /// The same under several training seeds, when the recipe asks for it.
+    pub repeats: Option<Repeats>,
     /// What storing the weights in the bundle's precision changed, on the held-out file.
     pub drift: Option<Drift>,
     /// Largest difference of a logit between the two engines.
@@ -79,6 +82,7 @@ impl RunReport {
             "shipped": self.shipped,
             "decisions": decisions,
             "sets": self.sets.iter().map(set_json).collect::<Vec<_>>(),
+            "repeats": self.repeats,
             "drift": self.drift,
             "engines_differ_by": self.engines_differ_by,
             "fits": self.fits,
@@ -93,6 +97,9 @@ impl RunReport {
         push(&mut text, format_args!("\nheld out: {}\n\nthe model that ships: {}", self.split, self.shipped));
         for set in &self.sets {
             push_set(&mut text, set, &self.labels);
+        }
+        if let Some(repeats) = &self.repeats {
+            push_repeats(&mut text, repeats);
         }
         self.push_decisions(&mut text);
         self.push_fits(&mut text);
@@ -133,6 +140,9 @@ impl RunReport {
             let (f1, loss) = last.map_or(("-".to_owned(), "-".to_owned()), |e| (format!("{:.4}", e.macro_f1), format!("{:.4}", e.loss)));
             push(text, format_args!("| {} | {} | {} | {} | {f1} | {loss} |", fit.phase, fit.rows, fit.steps, fit.kept_step));
         }
+        for fit in self.fits.iter().filter(|fit| !fit.phases.is_empty()) {
+            push(text, format_args!("\n{}: {}.", fit.phase, fit.phases.join("; ")));
+        }
     }
 }
 
@@ -147,6 +157,28 @@ pub(super) fn push_set(text: &mut String, set: &MeasuredSet, labels: &LabelSet) 
     for label in labels.names() {
         let f1 = |figures: &Figures| shown(figures.labels.get(label).and_then(|figures| figures.get("f1")));
         push(text, format_args!("| F1 {label} | {} | {} |", f1(&set.tuned), f1(&set.at_half)));
+    }
+}
+
+fn push_repeats(text: &mut String, repeats: &Repeats) {
+    let seeds: Vec<String> = repeats.seeds.iter().map(u64::to_string).collect();
+    push(
+        text,
+        format_args!(
+            "\n## Under {} training seeds: {}\n\nMean and standard deviation over the seeds; same folds. The model that ships is that of seed \
+             {}, with calibrators and thresholds fitted on its own logits.",
+            seeds.len(),
+            seeds.join(", "),
+            seeds[0]
+        ),
+    );
+    for SpreadSet { name, tuned, at_half } in &repeats.sets {
+        push(text, format_args!("\n| {name} | tuned | at 0.5 |\n|---|---|---|"));
+        let shown =
+            |spread: Option<&Spread>| spread.map_or("-".to_owned(), |spread| format!("{:.4} ± {:.4}", spread.mean, spread.deviation));
+        for figure in SHOWN {
+            push(text, format_args!("| {figure} | {} | {} |", shown(tuned.get(figure)), shown(at_half.get(figure))));
+        }
     }
 }
 

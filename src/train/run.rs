@@ -12,6 +12,7 @@ use super::identity::Identity;
 use super::journal::{Journal, Progress};
 use super::make::make;
 use super::recipe::{Recipe, locate};
+use super::repeat::repeat;
 use super::report::RunReport;
 use super::ship::{self, Cargo};
 use super::split::Folds;
@@ -61,8 +62,10 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
     Identity::of(recipe, &start, &train, dev.as_ref()).own(around.run)?;
     let (train, groups, folds) = split(recipe, around.run, &train, &mut journal)?;
 
-    let ground = Ground { recipe, start: &start, train: &train, run: around.run, interrupt: around.interrupt };
-    let made = make(&ground, &folds, &groups, dev.as_ref(), &mut journal)?;
+    let ground = Ground { recipe, start: &start, train: &train, run: around.run, under: "", interrupt: around.interrupt };
+    let mut made = make(&ground, &folds, &groups, dev.as_ref(), &mut journal)?;
+    let (repeats, more) = repeat(&ground, (&folds, &groups), dev.as_ref(), &made, &mut journal)?;
+    made.fits.extend(more);
 
     let decisions = decisions(&made.decider);
     let cargo = Cargo {
@@ -89,6 +92,7 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
         warnings: noticed.chain(made.warnings).collect(),
         fits: made.fits,
         sets: made.sets,
+        repeats,
         drift: made.drift,
         engines_differ_by: parity.max_abs_logit_difference,
         decisions,

@@ -37,12 +37,25 @@ pub enum Warmup {
 
 /// Why a schedule was refused.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("schedule.warmup takes {warmup} steps: expected fewer than the {total} steps of the run")]
-pub struct ScheduleError {
-    /// Steps of warm-up asked for.
-    pub warmup: u64,
-    /// Steps of the run.
-    pub total: u64,
+pub enum ScheduleError {
+    /// A warm-up that would take it all.
+    #[error("warmup takes {warmup} steps: expected fewer than the {total} steps of the schedule")]
+    TooLong {
+        /// Steps of warm-up asked for.
+        warmup: u64,
+        /// Steps of the schedule.
+        total: u64,
+    },
+    /// A warm-up that lies behind.
+    #[error(
+        "warmup takes {warmup} steps, and the phase resumes a schedule after {done}, so that it would have no effect: expected none, or start = \"weights\""
+    )]
+    Spent {
+        /// Steps of warm-up asked for.
+        warmup: u64,
+        /// Steps done.
+        done: u64,
+    },
 }
 
 /// The rates of one run of `total` steps.
@@ -74,9 +87,15 @@ impl Schedule {
             Warmup::Steps(steps) => steps,
         };
         if warmup >= total.max(1) {
-            return Err(ScheduleError { warmup, total });
+            return Err(ScheduleError::TooLong { warmup, total });
         }
         Ok(Self { kind, peak, warmup, total, plateau: Plateau { factor: 1.0, best: None, bad: 0 } })
+    }
+
+    /// Steps of warm-up.
+    #[must_use]
+    pub fn warmup(&self) -> u64 {
+        self.warmup
     }
 
     /// The rate of `step`, counted from zero.
@@ -112,6 +131,14 @@ impl Schedule {
         if plateau.bad > patience {
             plateau.factor *= factor;
             plateau.bad = 0;
+        }
+    }
+
+    /// Takes up the plateau of the schedule before, where only the length is another. A new peak or
+    /// kind begins with a plateau of its own.
+    pub fn go_on_from(&mut self, before: &Self) {
+        if self.kind == before.kind && self.peak == before.peak {
+            self.plateau = before.plateau;
         }
     }
 

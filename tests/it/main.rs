@@ -29,6 +29,7 @@ mod train_base;
 mod train_cli;
 mod train_data;
 mod train_folds;
+mod train_phases;
 mod train_plan;
 mod train_recipe;
 mod train_run;

@@ -166,7 +166,7 @@ fn rates_are_those_of_transformers() {
     }
     assert_eq!(
         Schedule::new(ScheduleKind::Linear, Warmup::Steps(10), 1.0, 10).unwrap_err().to_string(),
-        "schedule.warmup takes 10 steps: expected fewer than the 10 steps of the run"
+        "warmup takes 10 steps: expected fewer than the 10 steps of the schedule"
     );
 }
 

@@ -134,7 +134,7 @@ fn a_collapsed_network_and_a_label_without_rows_are_warned_of() {
 #[test]
 fn mistakes_are_named() {
     let cases: &[(&[&str], &str)] = &[
-        (&["schedule.warmup=1000"], "schedule.warmup takes 1000 steps: expected fewer than the"),
+        (&["schedule.warmup=1000"], "schedule: warmup takes 1000 steps: expected fewer than the"),
         (&["model.base=no/such/base"], "no/such/base: expected a folder with config.json"),
         (&["model.max_length=65"], "tokens of model.max_length: expected at most 64"),
         (&["data.train=no/such/file"], "no/such/file: expected a readable file"),

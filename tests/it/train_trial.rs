@@ -17,6 +17,7 @@ pub struct Trial {
     pub set: Vec<String>,
     recipe: &'static str,
     without: &'static str,
+    with: String,
 }
 
 impl Trial {
@@ -29,12 +30,17 @@ impl Trial {
         let folder = tempfile::tempdir().unwrap();
         let out = format!("bundle.out=\"{}\"", folder.path().join("bundle").display());
         let set = set.iter().map(|&text| text.to_owned()).chain([out]).collect();
-        Self { folder, set, recipe, without: "" }
+        Self { folder, set, recipe, without: "", with: String::new() }
     }
 
     /// Takes a line out of the recipe, which an override cannot.
     pub fn without(self, line: &'static str) -> Self {
         Self { without: line, ..self }
+    }
+
+    /// Puts text at the recipe's end: sections that an override cannot reach.
+    pub fn with(self, text: &str) -> Self {
+        Self { with: text.to_owned(), ..self }
     }
 
     pub fn bundle(&self) -> PathBuf {
@@ -46,7 +52,8 @@ impl Trial {
         let path = repo_root().join(self.recipe);
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(self.without), "{}: no {}", self.recipe, self.without);
-        let recipe = Recipe::parse(&path, &text.replacen(self.without, "", 1), &self.set).unwrap_or_else(|error| panic!("{error}"));
+        let text = text.replacen(self.without, "", 1) + &self.with;
+        let recipe = Recipe::parse(&path, &text, &self.set).unwrap_or_else(|error| panic!("{error}"));
         let ticks = Cell::new(0);
         let clock = || {
             ticks.set(ticks.get() + 1);

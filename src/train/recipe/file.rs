@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::structure::{FitName, SplitName};
-use super::{DecayScope, Restore, Selection};
+use super::{DecayScope, PhaseStart, Restore, Selection};
 use crate::decide::CalibratorKind;
 use crate::spec::{Pooling, Precision};
 use crate::text::Normalization;
@@ -59,6 +59,10 @@ section!(
     FinalFile { fit: FitName, include_dev: bool, }
 );
 section!(
+    /// The same run under other seeds.
+    RepeatFile { seeds: Vec<u64>, }
+);
+section!(
     /// The weights of the loss.
     LossFile { weighting: WeightingName, cap: f64, power: f64, }
 );
@@ -69,6 +73,18 @@ section!(
 section!(
     /// The learning rate over the run.
     ScheduleFile { kind: ScheduleName, warmup: Count, factor: f64, patience: usize, }
+);
+section!(
+    /// One phase after the first.
+    PhaseFile {
+        start: PhaseStart,
+        epochs: usize,
+        lr: f64,
+        schedule: ScheduleName,
+        warmup: Count,
+        factor: f64,
+        patience: usize,
+    }
 );
 section!(
     /// The loop.
@@ -112,10 +128,13 @@ pub(super) struct RecipeFile {
     pub(super) folds: FoldsFile,
     #[serde(rename = "final")]
     pub(super) last: FinalFile,
+    pub(super) repeat: RepeatFile,
     pub(super) loss: LossFile,
     pub(super) optimizer: OptimizerFile,
     pub(super) schedule: ScheduleFile,
     pub(super) train: TrainFile,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) phases: Vec<PhaseFile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) early_stopping: Option<EarlyStoppingFile>,
     pub(super) calibration: CalibrationFile,
@@ -129,10 +148,12 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ("data", DataFile::KEYS),
     ("folds", FoldsFile::KEYS),
     ("final", FinalFile::KEYS),
+    ("repeat", RepeatFile::KEYS),
     ("loss", LossFile::KEYS),
     ("optimizer", OptimizerFile::KEYS),
     ("schedule", ScheduleFile::KEYS),
     ("train", TrainFile::KEYS),
+    ("phases", PhaseFile::KEYS),
     ("early_stopping", EarlyStoppingFile::KEYS),
     ("calibration", CalibrationFile::KEYS),
     ("thresholds", ThresholdsFile::KEYS),

@@ -8,6 +8,7 @@
 
 mod file;
 mod overrides;
+mod phases;
 mod resolve;
 mod structure;
 
@@ -24,6 +25,7 @@ use crate::decide::{CalibratorKind, ThresholdPolicy};
 use crate::spec::{LabelSet, Pooling, Precision};
 use crate::text::Normalization;
 use file::RecipeFile;
+pub use phases::{PhaseRecipe, PhaseStart};
 pub use structure::{FinalFit, FoldsRecipe, Most, Split};
 
 /// Why a recipe was refused.
@@ -96,6 +98,9 @@ pub struct Recipe {
     pub folds: FoldsRecipe,
     /// Which model ships.
     pub final_fit: FinalFit,
+    /// `repeat.seeds`: training seeds, beside `train.seed`, under which the run is done again for the
+    /// spread of its figures; none by default.
+    pub repeat: Vec<u64>,
     /// Weights of the loss.
     pub loss: Weighting,
     /// `AdamW`.
@@ -106,6 +111,8 @@ pub struct Recipe {
     pub warmup: Warmup,
     /// The loop.
     pub train: TrainRecipe,
+    /// Phases after the first.
+    pub phases: Vec<PhaseRecipe>,
     /// Kind of the calibrators.
     pub calibration: CalibratorKind,
     /// How thresholds are chosen.
@@ -276,6 +283,13 @@ impl Recipe {
         resolve::recipe(file)
     }
 
+    /// The recipe done `times` times in all, under `train.seed` and the seeds that follow it.
+    #[must_use]
+    pub fn repeated(mut self, times: u64) -> Self {
+        self.repeat = (1..times).map(|more| self.train.seed.saturating_add(more)).collect();
+        self
+    }
+
     /// The resolved recipe as TOML that reads back to the same recipe.
     #[must_use]
     pub fn echo(&self) -> String {
@@ -289,13 +303,14 @@ impl Recipe {
     }
 
     /// `sha256:` of what decides the folds' logits: the recipe without calibration, thresholds,
-    /// `final.include_dev` and the bundle's name, version and place. Finished folds can be used again
+    /// `final.include_dev`, repeats and the bundle's name, version and place. Finished folds can be used again
     /// while it stays.
     #[must_use]
     pub fn fitting_hash(&self) -> String {
         let mut fitting = self.clone();
         fitting.calibration = CalibratorKind::Identity;
         fitting.thresholds = ThresholdPolicy::Fixed(0.5);
+        fitting.repeat = Vec::new();
         if fitting.final_fit == FinalFit::RefitWithDev {
             fitting.final_fit = FinalFit::Refit;
         }

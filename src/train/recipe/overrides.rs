@@ -28,9 +28,12 @@ pub(super) fn check_keys(table: &Table) -> Result<(), RecipeError> {
         let Some((_, keys)) = SECTIONS.iter().find(|(name, _)| name == section) else {
             return Err(unknown(section));
         };
-        let inner = value.as_table().ok_or_else(|| RecipeError::Section { key: section.clone() })?;
-        if let Some(key) = inner.keys().find(|key| !keys.contains(&key.as_str())) {
-            return Err(unknown(&format!("{section}.{key}")));
+        let tables = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        for table in tables {
+            let table = table.as_table().ok_or_else(|| RecipeError::Section { key: section.clone() })?;
+            if let Some(key) = table.keys().find(|key| !keys.contains(&key.as_str())) {
+                return Err(unknown(&format!("{section}.{key}")));
+            }
         }
     }
     Ok(())

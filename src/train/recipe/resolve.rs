@@ -4,9 +4,10 @@ use std::fmt::Display;
 
 use super::file::{
     BundleFile, CalibrationFile, Count, DataFile, EarlyStoppingFile, LossFile, ModelFile, OptimizerFile, PolicyName, RecipeFile,
-    ScheduleFile, ScheduleName, ThresholdsFile, TrainFile, WeightingName,
+    RepeatFile, ScheduleFile, ScheduleName, ThresholdsFile, TrainFile, WeightingName,
 };
-use super::structure::{self, final_file, final_fit, folds_file};
+use super::phases::{phases, phases_file};
+use super::structure::{self, final_file, final_fit, folds_file, repeat};
 use super::{
     BundleRecipe, DataRecipe, DecayScope, EarlyStopping, ModelRecipe, OptimizerRecipe, Recipe, RecipeError, Restore, Selection, TrainRecipe,
 };
@@ -25,10 +26,12 @@ pub(super) fn recipe(file: RecipeFile) -> Resolved<Recipe> {
         folds,
         final_fit: final_fit(&file.last, &folds.split, file.data.dev.is_some())?,
         data: data(file.data)?,
+        repeat: repeat(file.repeat.seeds, seed("train.seed", file.train.seed)?)?,
         loss: loss(&file.loss)?,
         optimizer: optimizer(&file.optimizer)?,
         schedule: schedule(&file.schedule)?,
-        warmup: warmup(file.schedule.warmup)?,
+        warmup: warmup("schedule.warmup", file.schedule.warmup)?,
+        phases: phases(&file.phases, optimizer(&file.optimizer)?.lr, schedule(&file.schedule)?)?,
         train: train(&file.train, file.early_stopping.as_ref())?,
         calibration: file.calibration.kind.unwrap_or(CalibratorKind::Sigmoid),
         thresholds: thresholds(&file.thresholds)?,
@@ -98,7 +101,7 @@ fn optimizer(file: &OptimizerFile) -> Resolved<OptimizerRecipe> {
     })
 }
 
-fn schedule(file: &ScheduleFile) -> Resolved<ScheduleKind> {
+pub(super) fn schedule(file: &ScheduleFile) -> Resolved<ScheduleKind> {
     let kind = file.kind.unwrap_or(ScheduleName::Linear);
     if kind != ScheduleName::Plateau && (file.factor.is_some() || file.patience.is_some()) {
         return Err(value("schedule.factor and schedule.patience", "no value unless schedule.kind is plateau", "set"));
@@ -114,12 +117,12 @@ fn schedule(file: &ScheduleFile) -> Resolved<ScheduleKind> {
     })
 }
 
-fn warmup(count: Option<Count>) -> Resolved<Warmup> {
+pub(super) fn warmup(key: &'static str, count: Option<Count>) -> Resolved<Warmup> {
     match count.unwrap_or(Count::Ratio(0.0)) {
         Count::Steps(steps) => Ok(Warmup::Steps(steps)),
         Count::Ratio(ratio) => {
             let expected = "a share in [0, 1) or a whole number of steps";
-            within("schedule.warmup", ratio, expected, |ratio| (0.0..1.0).contains(ratio)).map(Warmup::Ratio)
+            within(key, ratio, expected, |ratio| (0.0..1.0).contains(ratio)).map(Warmup::Ratio)
         }
     }
 }
@@ -220,6 +223,7 @@ pub(super) fn file(recipe: &Recipe) -> RecipeFile {
         },
         folds: folds_file(&recipe.folds),
         last: final_file(recipe.final_fit),
+        repeat: RepeatFile { seeds: Some(recipe.repeat.clone()) },
         loss: loss_file(recipe.loss),
         optimizer: OptimizerFile {
             lr: Some(recipe.optimizer.lr),
@@ -231,6 +235,7 @@ pub(super) fn file(recipe: &Recipe) -> RecipeFile {
         },
         schedule: schedule_file(recipe.schedule, recipe.warmup),
         train: train_file(&recipe.train),
+        phases: phases_file(&recipe.phases),
         early_stopping: recipe
             .train
             .early_stopping
@@ -256,7 +261,7 @@ fn loss_file(loss: Weighting) -> LossFile {
     }
 }
 
-fn schedule_file(kind: ScheduleKind, warmup: Warmup) -> ScheduleFile {
+pub(super) fn schedule_file(kind: ScheduleKind, warmup: Warmup) -> ScheduleFile {
     let warmup = Some(match warmup {
         Warmup::Ratio(ratio) => Count::Ratio(ratio),
         Warmup::Steps(steps) => Count::Steps(steps),

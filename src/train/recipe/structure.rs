@@ -1,4 +1,5 @@
-//! `[folds]` and `[final]`: which rows judge which model, and which model ships.
+//! `[folds]`, `[final]` and `[repeat]`: which rows judge which model, which model ships, and how often
+//! it is all done again.
 
 use std::fmt;
 use std::ops::Range;
@@ -151,6 +152,17 @@ pub(super) fn final_fit(file: &FinalFile, split: &Split, has_dev: bool) -> Resol
         FitName::Refit if include_dev => Ok(FinalFit::RefitWithDev),
         FitName::Refit => Ok(FinalFit::Refit),
     }
+}
+
+/// Further seeds: different from the first, and from one another.
+pub(super) fn repeat(seeds: Option<Vec<u64>>, first: u64) -> Resolved<Vec<u64>> {
+    let seeds = seeds.unwrap_or_default();
+    for (place, &seed) in seeds.iter().enumerate() {
+        if seed == first || seeds[..place].contains(&seed) {
+            return Err(value("repeat.seeds", "seeds different from train.seed and from one another", seed));
+        }
+    }
+    Ok(seeds)
 }
 
 pub(super) fn folds_file(folds: &FoldsRecipe) -> FoldsFile {
