@@ -7,7 +7,7 @@ use super::TrainError;
 use super::held_out::HeldOut;
 use super::measure::{self, Subject};
 use super::oof::{Calibration, JudgedRows};
-use super::recipe::{FinalFit, Recipe, Split};
+use super::recipe::{FinalFit, Recipe, Restore, Split};
 use crate::bundle::MeasuredSet;
 use crate::decide::{Decider, Probabilities};
 use crate::metrics::Resampling;
@@ -19,6 +19,7 @@ const HELD_OUT: &str = "Rows of the held-out file, judged by the model that ship
 const HELD_OUT_BEFORE: &str = "Rows of the held-out file, judged by a model fitted on the training file alone, with calibrators and \
                                thresholds fitted on that file alone: nothing was fitted or chosen on these rows. This is not the model \
                                that ships: that one was fitted once more, on both files, and saw these rows.";
+const CHOSEN: &str = "The weights are those of the best evaluation on these same rows, which flatters them.";
 const UNCALIBRATED: &str = "The same rows and model, the plain sigmoid of the logits: no calibrator, no threshold.";
 
 /// Figures on the rows held out by the folds, cross-fitted. The name says when it was one fold.
@@ -40,6 +41,10 @@ pub(super) fn out_of_fold(
         )
     } else {
         OUT_OF_FOLD.to_owned()
+    };
+    let note = match recipe.train.restore {
+        Restore::Best => format!("{note} {CHOSEN}"),
+        Restore::Last => note,
     };
     cross_fitted(recipe, (&name(&split), &note), judged, calibration, resampling)
 }

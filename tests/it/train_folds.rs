@@ -4,7 +4,7 @@
 use limbic::backend::{self, EngineKind, Options};
 use limbic::bundle::{Bundle, MeasuredSet, render};
 use limbic::text::Batch;
-use limbic::train::RunReport;
+use limbic::train::{RunReport, Spread};
 
 use super::support::fixture;
 use super::train_trial::{Trial, never};
@@ -135,4 +135,38 @@ fn files_that_share_an_id_are_not_joined() {
     let trial = Trial::new(&["data.dev=tests/it/fixtures/smoke/train.jsonl", "final.include_dev=true", "folds.k=2", "train.epochs=1"]);
     let found = trial.run(&never).0.map(|_| ()).unwrap_err().to_string();
     assert!(found.contains("id \"train-000\" stands in data.train and in data.dev"), "{found}");
+}
+
+#[test]
+fn repeats_say_how_much_is_luck() {
+    let mut trial = Trial::new(&["folds.k=2", "train.epochs=1", "train.restore=best"]);
+    let (once, bundle) = trial.finish();
+    assert!(once.repeats.is_none() && set(&once, "out_of_fold").note.ends_with("on these same rows, which flatters them."));
+    trial.set.push("repeat.seeds=[7, 8]".to_owned());
+    let (report, again) = trial.finish();
+    // What ships is what shipped before: the first seed's.
+    assert_eq!(bundle.decider(), again.decider());
+    assert_eq!(set(&once, "held_out"), set(&report, "held_out"));
+    let repeats = report.repeats.as_ref().unwrap();
+    assert_eq!((repeats.seeds.as_slice(), report.fits.len()), (&[42, 7, 8][..], 9));
+    let names: Vec<&str> = repeats.sets.iter().map(|set| set.name.as_str()).collect();
+    assert_eq!(names, ["out_of_fold", "held_out", "held_out_uncalibrated"]);
+    let spread = &repeats.sets[1].tuned["macro_f1"];
+    assert_eq!((spread.values.len(), spread.values[0]), (3, set(&once, "held_out").tuned.overall["macro_f1"].value));
+    assert!(spread.deviation > 0.0, "{spread:?}");
+    let figures = limbic::metrics::Summary::<f64>::NAMES;
+    assert!(figures.iter().all(|name| repeats.sets[0].at_half.contains_key(*name)));
+
+    // Alone under the second seed: the same figures.
+    let alone = Trial::new(&["folds.k=2", "train.epochs=1", "train.restore=best", "train.seed=7"]);
+    assert_eq!(set(&alone.finish().0, "held_out").tuned.overall["jaccard"].value, repeats.sets[1].tuned["jaccard"].values[1]);
+    let markdown = String::from_utf8(trial.file("report.md")).unwrap();
+    assert!(markdown.contains("## Under 3 training seeds: 42, 7, 8") && markdown.contains(" ± "), "{markdown}");
+    assert_eq!(trial.json("report.json")["repeats"]["seeds"], serde_json::json!([42, 7, 8]));
+}
+
+#[test]
+fn a_spread_is_that_of_a_sample() {
+    let spread = Spread::of(vec![2.0, 4.0, 9.0]);
+    assert!((spread.mean - 5.0).abs() < 1e-12 && (spread.deviation - 13.0_f64.sqrt()).abs() < 1e-12, "{spread:?}");
 }

@@ -77,7 +77,7 @@ fn the_echo_reads_back_to_the_same_recipe() {
         &["thresholds.policy=per_label_f1", "thresholds.shrink=0.5", "calibration.kind=best", "bundle.precision=int8_weights"],
         &["folds.k=10", "folds.only=9", "folds.trained_rows=2000", "folds.held_out_rows=1000", "final.fit=fold"],
         &["folds.kind=holdout", "folds.fraction=0.3", "folds.stratify=false"],
-        &["data.dev=dev.jsonl", "final.include_dev=true"],
+        &["data.dev=dev.jsonl", "final.include_dev=true", "repeat.seeds=[1, 2]"],
         &["thresholds.policy=global_f1", "early_stopping.patience=3", "early_stopping.min_delta=0.001", "train.restore=best"],
     ];
     for overrides in variants {
@@ -91,7 +91,9 @@ fn hashes_follow_what_they_stand_for() {
     let hashes =
         |sets: &[&str]| load(&[&["data.dev=dev.jsonl"], sets].concat()).map(|recipe| (recipe.hash(), recipe.fitting_hash())).unwrap();
     let (whole, fitting) = hashes(&[]);
-    for later in ["calibration.kind=isotonic", "thresholds.policy=global_f1", "bundle.name=other", "final.include_dev=true"] {
+    for later in
+        ["calibration.kind=isotonic", "thresholds.policy=global_f1", "bundle.name=other", "repeat.seeds=[1]", "final.include_dev=true"]
+    {
         let (changed, same) = hashes(&[later]);
         assert!(changed != whole && same == fitting, "{later}");
     }
@@ -127,6 +129,8 @@ fn wrong_recipes_are_refused() {
         (&["folds.kind=holdout", "folds.fraction=0.3", "folds.k=3"], "folds.k is set: expected no value unless folds.kind is stratified"),
         (&["folds.trained_rows=100"], "folds.trained_rows is set: expected no value unless one fold is fitted"),
         (&["final.fit=fold"], "final.fit is fold: expected refit, unless one fold is fitted"),
+        (&["repeat.seeds=[42]"], "repeat.seeds is 42: expected seeds different from train.seed and from one another"),
+        (&["repeat.seeds=[1, 2, 1]"], "repeat.seeds is 1: expected seeds different from train.seed and from one another"),
         (&["final.include_dev=true"], "final.include_dev is true: expected false without data.dev"),
         (&["final.include_dev=true", "folds.only=0", "final.fit=fold"], "final.include_dev is true: expected false when final.fit is fold"),
         (&["data.labels=[\"a\", \"a\"]"], "data.labels is label \"a\" stands twice: expected distinct label names"),
@@ -138,7 +142,7 @@ fn wrong_recipes_are_refused() {
         let found = load(overrides).unwrap_err();
         assert!(found.contains(expected), "{overrides:?}: {found}");
     }
-    assert_eq!(cases.len(), 27);
+    assert_eq!(cases.len(), 29);
     for (key, line) in [("model.base", "base = \"some/base\"\n"), ("optimizer.lr", "lr = 1e-4\n"), ("bundle.out", "out = \"out\"\n")] {
         let found = parse(&LEAST.replacen(line, "", 1), &[]).unwrap_err();
         assert!(found.starts_with(&format!("{key} is missing: ")), "{found}");
