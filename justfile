@@ -38,6 +38,7 @@ fixtures:
     scripts/fetch_base
     python3 scripts/fixtures/smoke.py
     .cache/ref/bin/python scripts/fixtures/bert.py
+    .cache/ref/bin/python scripts/fixtures/families.py
     .cache/ref/bin/python scripts/fixtures/calibration.py > tests/it/fixtures/calibration.json
     .cache/ref/bin/python scripts/fixtures/metrics.py > tests/it/fixtures/metrics.json
     .cache/ref/bin/python scripts/fixtures/text.py .cache/base/all-MiniLM-L6-v2 > tests/it/fixtures/text.json

@@ -146,6 +146,17 @@ struct Config {
     model_type: Architecture,
     vocab_size: usize,
     max_position_embeddings: usize,
+    pad_token_id: Option<usize>,
+}
+
+impl Config {
+    /// The longest text that the network has positions for. RoBERTa counts from behind its padding.
+    fn positions(&self) -> usize {
+        match (self.model_type, self.pad_token_id) {
+            (Architecture::Roberta, Some(padding)) => self.max_position_embeddings.saturating_sub(padding.saturating_add(1)),
+            _ => self.max_position_embeddings,
+        }
+    }
 }
 
 fn check_config(json: &str, manifest: &Manifest, folder: &Folder) -> Result<Config, BundleError> {
@@ -155,7 +166,7 @@ fn check_config(json: &str, manifest: &Manifest, folder: &Folder) -> Result<Conf
         let expected = format!("{:?}, as the manifest states", manifest.architecture);
         return Err(BundleError::value(&path, "model_type", expected, format!("{:?}", config.model_type)));
     }
-    let longest = config.max_position_embeddings.min(MAX_LENGTH);
+    let longest = config.positions().min(MAX_LENGTH);
     if manifest.max_length > longest {
         let expected = format!("at most {longest}, the network's positions");
         return Err(BundleError::value(&folder.file(files::MANIFEST), "max_length", expected, manifest.max_length));

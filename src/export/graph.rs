@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::ExportError;
 use super::proto::{AttributeProto, EXTERNAL, FLOAT, INT64, NodeProto, StringStringEntryProto, TensorProto};
 use crate::bundle::{GRAPH_INPUTS, Layout};
-use crate::nn::{Attention, Embedding, Linear, Norm, Ops, ParamSpec, UnaryOp};
+use crate::nn::{Attention, Embeddings, Linear, Norm, Ops, ParamSpec, UnaryOp};
 
 /// Added to the scores of padding. Its exponential is zero in `f32`, and it leaves room below, so
 /// that adding a score cannot overflow.
@@ -206,6 +206,32 @@ impl<'a> OnnxGraph<'a> {
         self.node("Reshape", &[x, &shape], vec![])
     }
 
+    /// The sum of position and segment entries, `[sequence or 1, width]`, where there are any.
+    fn place(&mut self, tables: &Embeddings) -> Result<Option<String>, ExportError> {
+        if tables.positions.is_none() && tables.segments.is_none() {
+            return Ok(None);
+        }
+        let zero = self.integers(&[0]);
+        let mut sum = None;
+        if let Some(positions) = &tables.positions {
+            let [table] = self.parameters(&positions.params())?;
+            let (first, mut end) = (self.integers(&[signed(tables.first_position)]), self.sequence());
+            if tables.first_position > 0 {
+                end = self.node("Add", &[&end, &first], vec![]);
+            }
+            sum = Some(self.node("Slice", &[&table, &first, &end, &zero], vec![]));
+        }
+        if let Some(segments) = &tables.segments {
+            let [table] = self.parameters(&segments.params())?;
+            let segment = self.node("Gather", &[&table, &zero], vec![]);
+            sum = Some(match sum {
+                Some(positions) => self.node("Add", &[&positions, &segment], vec![]),
+                None => segment,
+            });
+        }
+        Ok(sum)
+    }
+
     /// `[rows, heads * head_width]` to `[batch, heads, rows of a text, head_width]`, or with the
     /// last two axes swapped.
     fn split_heads(&mut self, x: &Recorded, shape: &Attention, order: &[i64; 4]) -> String {
@@ -237,19 +263,17 @@ impl Ops for OnnxGraph<'_> {
     type Value = Recorded;
     type Error = ExportError;
 
-    fn embed(&mut self, words: &Embedding, positions: &Embedding, segments: &Embedding) -> Result<Recorded, ExportError> {
-        let [words_table] = self.parameters(&words.params())?;
-        let [positions_table] = self.parameters(&positions.params())?;
-        let [segments_table] = self.parameters(&segments.params())?;
-        let (zero, sequence) = (self.integers(&[0]), self.sequence());
-        let by_id = self.node("Gather", &[&words_table, GRAPH_INPUTS[0]], vec![]);
-        let by_position = self.node("Slice", &[&positions_table, &zero, &sequence, &zero], vec![]);
-        let segment = self.node("Gather", &[&segments_table, &zero], vec![]);
-        let place = self.node("Add", &[&by_position, &segment], vec![]);
-        let sum = self.node("Add", &[&by_id, &place], vec![]);
-        let flat = self.integers(&[-1, signed(words.width)]);
+    fn embed(&mut self, tables: &Embeddings) -> Result<Recorded, ExportError> {
+        let [words] = self.parameters(&tables.words.params())?;
+        let mut sum = self.node("Gather", &[&words, GRAPH_INPUTS[0]], vec![]);
+        let place = self.place(tables)?;
+        if let Some(place) = place {
+            sum = self.node("Add", &[&sum, &place], vec![]);
+        }
+        let width = tables.words.width;
+        let flat = self.integers(&[-1, signed(width)]);
         let name = self.node("Reshape", &[&sum, &flat], vec![]);
-        Ok(Recorded { name, rows: Rows::Tokens, width: words.width })
+        Ok(Recorded { name, rows: Rows::Tokens, width })
     }
 
     fn linear(&mut self, layer: &Linear, x: &Recorded) -> Result<Recorded, ExportError> {
@@ -275,6 +299,7 @@ impl Ops for OnnxGraph<'_> {
         let name = match op {
             UnaryOp::Gelu => self.node("Gelu", &[&x.name], vec![]),
             UnaryOp::Tanh => self.node("Tanh", &[&x.name], vec![]),
+            UnaryOp::Relu => self.node("Relu", &[&x.name], vec![]),
         };
         Ok(Recorded { name, ..x.clone() })
     }

@@ -33,7 +33,6 @@ const IR_VERSION: i64 = 9;
 /// # Errors
 /// [`ExportError::Parameter`] when the weights lack a parameter of the network.
 pub fn onnx(network: &SequenceClassifier, layout: &Layout, location: &str) -> Result<Graph, ExportError> {
-    let labels = network.head_params()[0].shape[0];
     let mut graph = OnnxGraph::new(layout, location);
     let logits = network.forward(&mut graph)?;
     let (node, initializer) = graph.finish(&logits, GRAPH_OUTPUT);
@@ -42,7 +41,7 @@ pub fn onnx(network: &SequenceClassifier, layout: &Layout, location: &str) -> Re
         name: "limbic".to_owned(),
         initializer,
         input: GRAPH_INPUTS.iter().map(|name| value_info(name, INT64, &[Err("batch"), Err("sequence")])).collect(),
-        output: vec![value_info(GRAPH_OUTPUT, FLOAT, &[Err("batch"), Ok(graph::signed(labels))])],
+        output: vec![value_info(GRAPH_OUTPUT, FLOAT, &[Err("batch"), Ok(graph::signed(network.labels()))])],
     };
     let opset = OperatorSetIdProto { domain: Some(String::new()), version: Some(i64::from(OPSET)) };
     let model = ModelProto {

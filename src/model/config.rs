@@ -3,8 +3,11 @@
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::encoder::BertConfig;
-use crate::spec::Architecture;
+use super::encoder::{BertConfig, DistilBertConfig, RobertaConfig};
+use crate::spec::{Architecture, Pooling};
+
+/// Sizes above this are taken for a broken file.
+const LARGEST: usize = 1 << 24;
 
 /// Why a model configuration was refused.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -16,7 +19,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// A family that this version cannot build.
-    #[error("model_type is {found:?}: expected one of bert")]
+    #[error("model_type is {found:?}: expected one of bert, roberta, xlm-roberta, camembert, distilbert")]
     Architecture {
         /// The family named.
         found: String,
@@ -31,6 +34,16 @@ pub enum ConfigError {
         /// What it is.
         found: String,
     },
+    /// A pooling that the family has no head for.
+    #[error("pooling is {}: expected {expected} for {}", found.name(), architecture.name())]
+    Pooling {
+        /// The family.
+        architecture: Architecture,
+        /// The poolings it has.
+        expected: &'static str,
+        /// The one asked for.
+        found: Pooling,
+    },
 }
 
 impl ConfigError {
@@ -44,6 +57,10 @@ impl ConfigError {
 pub enum ModelConfig {
     /// BERT and `MiniLM`.
     Bert(BertConfig),
+    /// RoBERTa and everything of its shape.
+    Roberta(RobertaConfig),
+    /// DistilBERT.
+    DistilBert(DistilBertConfig),
 }
 
 impl ModelConfig {
@@ -56,15 +73,24 @@ impl ModelConfig {
         struct Family {
             model_type: String,
         }
-        let json = |error: serde_json::Error| ConfigError::Json { reason: error.to_string() };
-        let family: Family = serde_json::from_str(text).map_err(json)?;
-        match family.model_type.as_str() {
-            "bert" => {
-                let config: BertConfig = serde_json::from_str(text).map_err(json)?;
-                config.check()?;
-                Ok(Self::Bert(config))
-            }
-            _ => Err(ConfigError::Architecture { found: family.model_type }),
+        let Family { model_type } = parse(text)?;
+        let Ok(architecture) = serde_json::from_value(model_type.as_str().into()) else {
+            return Err(ConfigError::Architecture { found: model_type });
+        };
+        let config = match architecture {
+            Architecture::Bert => Self::Bert(parse(text)?),
+            Architecture::Roberta => Self::Roberta(parse(text)?),
+            Architecture::DistilBert => Self::DistilBert(parse(text)?),
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Bert(config) => config.check(),
+            Self::Roberta(config) => config.check(),
+            Self::DistilBert(config) => config.check(),
         }
     }
 
@@ -73,6 +99,8 @@ impl ModelConfig {
     pub fn architecture(&self) -> Architecture {
         match self {
             Self::Bert(_) => Architecture::Bert,
+            Self::Roberta(_) => Architecture::Roberta,
+            Self::DistilBert(_) => Architecture::DistilBert,
         }
     }
 
@@ -81,6 +109,8 @@ impl ModelConfig {
     pub fn max_positions(&self) -> usize {
         match self {
             Self::Bert(config) => config.max_position_embeddings,
+            Self::Roberta(config) => config.bert.max_position_embeddings - config.first_position(),
+            Self::DistilBert(config) => config.max_position_embeddings,
         }
     }
 
@@ -89,6 +119,38 @@ impl ModelConfig {
     pub fn vocabulary(&self) -> usize {
         match self {
             Self::Bert(config) => config.vocab_size,
+            Self::Roberta(config) => config.bert.vocab_size,
+            Self::DistilBert(config) => config.vocab_size,
         }
     }
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ConfigError> {
+    serde_json::from_str(text).map_err(|error| ConfigError::Json { reason: error.to_string() })
+}
+
+/// Refuses a size that is zero or absurd.
+pub(super) fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), ConfigError> {
+    match sizes.iter().find(|(_, size)| *size == 0 || *size > LARGEST) {
+        Some(&(member, size)) => Err(ConfigError::value(member, "between 1 and 16777216", size)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a dropout rate outside `[0, 1)`.
+pub(super) fn check_rates(rates: &[(&'static str, f64)]) -> Result<(), ConfigError> {
+    match rates.iter().find(|(_, rate)| !(0.0..1.0).contains(rate)) {
+        Some(&(member, rate)) => Err(ConfigError::value(member, "at least 0 and below 1", rate)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses heads that do not share the width evenly.
+pub(super) fn check_heads(member: &'static str, heads: usize, width: usize) -> Result<(), ConfigError> {
+    if width.is_multiple_of(heads) { Ok(()) } else { Err(ConfigError::value(member, "a divisor of the width", heads)) }
+}
+
+/// Refuses any other word than the one that can be built.
+pub(super) fn check_word(member: &'static str, found: &str, expected: &'static str) -> Result<(), ConfigError> {
+    if found == expected { Ok(()) } else { Err(ConfigError::value(member, expected, format!("{found:?}"))) }
 }

@@ -1,10 +1,31 @@
 //! Parameters out of a safetensors file, whatever it calls them and in whatever width.
 
+use std::collections::BTreeMap;
+
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::NnError;
 use super::params::ParamSpec;
+
+/// What task checkpoints put before the names of an encoder's parameters.
+const PREFIXES: [&str; 3] = ["bert.", "roberta.", "distilbert."];
+
+/// One safetensors file of the tensors of several.
+///
+/// # Errors
+/// [`NnError::Safetensors`] when one is broken, or a tensor stands in two of them.
+pub fn join_safetensors(files: &[Vec<u8>]) -> Result<Vec<u8>, NnError> {
+    let wrong = |error: safetensors::SafeTensorError| NnError::Safetensors { reason: error.to_string() };
+    let files = files.iter().map(|bytes| SafeTensors::deserialize(bytes)).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in files.iter().flat_map(SafeTensors::iter) {
+        if tensors.insert(name, view).is_some() {
+            return Err(NnError::Safetensors { reason: format!("tensor {name} stands in two files") });
+        }
+    }
+    safetensors::serialize(tensors, None).map_err(wrong)
+}
 
 /// A parsed safetensors file.
 pub(crate) struct Checkpoint<'a>(SafeTensors<'a>);
@@ -32,7 +53,7 @@ impl<'a> Checkpoint<'a> {
 /// converted from the first BERT release say `gamma` and `beta`.
 fn names(name: &str) -> Vec<String> {
     let mut names = vec![name.to_owned()];
-    names.push(name.strip_prefix("bert.").map_or_else(|| format!("bert.{name}"), str::to_owned));
+    names.extend(PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).map(str::to_owned));
     for index in 0..names.len() {
         for (now, then) in [("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")] {
             if let Some(path) = names[index].strip_suffix(now) {

@@ -13,12 +13,25 @@ use super::ragged::{Ragged, RowKind};
 use super::weights::numbers;
 use super::{Gradients, NnError, Weights};
 
-/// The sum of word, position and segment entries, `[tokens, width]`.
-pub(crate) fn embed(batch: &Ragged, ids: &[u32], words: &Tensor, positions: &Tensor, segments: &Tensor) -> Result<Tensor> {
+/// The sum of word, position and segment entries, `[tokens, width]`; `places` are the tokens'
+/// entries in the position table.
+pub(crate) fn embed(
+    ids: &[u32],
+    places: impl Iterator<Item = usize>,
+    words: &Tensor,
+    positions: Option<&Tensor>,
+    segments: Option<&Tensor>,
+) -> Result<Tensor> {
     let device = words.device();
-    let ids = Tensor::new(ids, device)?;
-    let places = Tensor::from_iter(batch.positions().map(|position| position as u32), device)?;
-    words.index_select(&ids, 0)?.add(&positions.index_select(&places, 0)?)?.broadcast_add(&segments.narrow(0, 0, 1)?)
+    let mut sum = words.index_select(&Tensor::new(ids, device)?, 0)?;
+    if let Some(positions) = positions {
+        let places = Tensor::from_iter(places.map(|place| place as u32), device)?;
+        sum = sum.add(&positions.index_select(&places, 0)?)?;
+    }
+    match segments {
+        Some(segments) => sum.broadcast_add(&segments.narrow(0, 0, 1)?),
+        None => Ok(sum),
+    }
 }
 
 /// `x W^T + b`.

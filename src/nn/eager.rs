@@ -7,9 +7,9 @@ use candle_core::{Device, Tensor};
 use super::kernels::{attention, dropout};
 use super::ragged::{Ragged, RowKind};
 use super::random::{Keep, fold};
-use super::tape::{Node, Tape, Texts};
+use super::tape::{Node, Tables, Tape, Texts};
 use super::weights::{Parameter, numbers};
-use super::{Attention, Embedding, Gradients, Linear, NnError, Norm, Ops, UnaryOp, Weights, composite};
+use super::{Attention, Embedding, Embeddings, Gradients, Linear, NnError, Norm, Ops, UnaryOp, Weights, composite};
 
 /// What the rows are computed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,13 +197,14 @@ impl<'w> Eager<'w> {
         }
     }
 
-    fn check_ids(&self, words: &Embedding, positions: &Embedding) -> Result<(), NnError> {
+    fn check_ids(&self, tables: &Embeddings) -> Result<(), NnError> {
         let beyond = |table: &Embedding, found| Err(NnError::Entry { table: table.name.clone(), rows: table.rows, found });
-        if let Some(&id) = self.ids.iter().find(|&&id| id as usize >= words.rows) {
-            return beyond(words, id as usize);
+        if let Some(&id) = self.ids.iter().find(|&&id| id as usize >= tables.words.rows) {
+            return beyond(&tables.words, id as usize);
         }
-        match self.batch.positions().max() {
-            Some(last) if last >= positions.rows => beyond(positions, last),
+        let last = self.batch.positions().max().map(|last| last + tables.first_position);
+        match (&tables.positions, last) {
+            (Some(table), Some(last)) if last >= table.rows => beyond(table, last),
             _ => Ok(()),
         }
     }
@@ -225,15 +226,21 @@ impl Ops for Eager<'_> {
     type Value = Rows;
     type Error = NnError;
 
-    fn embed(&mut self, words: &Embedding, positions: &Embedding, segments: &Embedding) -> Result<Rows, NnError> {
-        self.check_ids(words, positions)?;
-        let width = words.width;
-        let tables = [self.weights.embedding(words)?, self.weights.embedding(positions)?, self.weights.embedding(segments)?];
+    fn embed(&mut self, tables: &Embeddings) -> Result<Rows, NnError> {
+        self.check_ids(tables)?;
+        let find = |table: &Option<Embedding>| table.as_ref().map(|table| self.weights.embedding(table)).transpose();
+        let (width, first_position) = (tables.words.width, tables.first_position);
+        let words = self.weights.embedding(&tables.words)?;
+        let (positions, segments) = (find(&tables.positions)?, find(&tables.segments)?);
         let numbers = match self.path {
-            Path::Kernels => Numbers::Node(self.tape.embed(&self.batch, &self.ids, tables)?),
+            Path::Kernels => {
+                let tables = Tables { words, positions, first_position, segments };
+                Numbers::Node(self.tape.embed(&self.batch, &self.ids, tables)?)
+            }
             Path::Composite => {
-                let [words, positions, segments] = tables.map(|table| self.tracked(&table));
-                Numbers::Tensor(composite::embed(&self.batch, &self.ids, &words, &positions, &segments)?)
+                let [positions, segments] = [positions, segments].map(|table| table.map(|table| self.tracked(&table)));
+                let places = self.batch.positions().map(|position| position + first_position);
+                Numbers::Tensor(composite::embed(&self.ids, places, &self.tracked(&words), positions.as_ref(), segments.as_ref())?)
             }
         };
         Ok(self.rows(RowKind::Tokens, width, numbers))
@@ -276,8 +283,10 @@ impl Ops for Eager<'_> {
         let numbers = match (self.path, op) {
             (Path::Kernels, UnaryOp::Gelu) => Numbers::Node(self.tape.gelu(x.node()?)),
             (Path::Kernels, UnaryOp::Tanh) => Numbers::Node(self.tape.tanh(x.node()?)),
+            (Path::Kernels, UnaryOp::Relu) => Numbers::Node(self.tape.relu(x.node()?)),
             (Path::Composite, UnaryOp::Gelu) => Numbers::Tensor(x.tensor()?.gelu_erf()?),
             (Path::Composite, UnaryOp::Tanh) => Numbers::Tensor(x.tensor()?.tanh()?),
+            (Path::Composite, UnaryOp::Relu) => Numbers::Tensor(x.tensor()?.relu()?),
         };
         Ok(self.rows(x.kind, x.width, numbers))
     }

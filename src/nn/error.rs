@@ -53,6 +53,12 @@ pub enum NnError {
         /// What the reader said.
         reason: String,
     },
+    /// Bytes that are no `pytorch_model.bin` this version reads.
+    #[error("no PyTorch weights: {reason}")]
+    Pickle {
+        /// What was expected, and what was found.
+        reason: String,
+    },
     /// A name that a network asked for and the weights do not hold.
     #[error("no parameter {name} among the weights")]
     Unknown {

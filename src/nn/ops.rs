@@ -4,7 +4,7 @@
 //! to a text (`[texts, width]`); no operation shows a batch or a sequence axis. Every operation
 //! that is not attention or pooling works on each row alone.
 
-use super::params::{Embedding, Linear, Norm};
+use super::params::{Embeddings, Linear, Norm};
 
 /// An elementwise function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum UnaryOp {
     Gelu,
     /// Hyperbolic tangent.
     Tanh,
+    /// `max(x, 0)`.
+    Relu,
 }
 
 /// Shape of a bidirectional multi-head attention (Vaswani et al. 2017, arXiv:1706.03762).
@@ -33,12 +35,12 @@ pub trait Ops {
     /// What the interpreter can fail with.
     type Error;
 
-    /// The sum of three table entries a token: by its id, by its position within its text
-    /// (0, 1, ...), and the segment table's entry 0. `[tokens, width]`.
+    /// The sum of a token's entries in the tables there are: by its id, by its position within its
+    /// text, and the segment table's entry 0. `[tokens, width]`.
     ///
     /// # Errors
     /// The interpreter's own: an id or position outside its table, a missing parameter.
-    fn embed(&mut self, words: &Embedding, positions: &Embedding, segments: &Embedding) -> Result<Self::Value, Self::Error>;
+    fn embed(&mut self, tables: &Embeddings) -> Result<Self::Value, Self::Error>;
 
     /// A dense layer on every row.
     ///

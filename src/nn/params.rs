@@ -51,6 +51,19 @@ pub struct Embedding {
     pub init: Init,
 }
 
+/// The tables whose entries sum to a token's first vector; all of one width.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embeddings {
+    /// Looked up by a token's id.
+    pub words: Embedding,
+    /// Looked up by a token's position within its text.
+    pub positions: Option<Embedding>,
+    /// The position of a text's first token.
+    pub first_position: usize,
+    /// Entry 0 is every token's.
+    pub segments: Option<Embedding>,
+}
+
 /// Layer normalisation over the last axis, with scale `weight` and shift `bias` of `[width]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Norm {
@@ -78,6 +91,15 @@ impl Embedding {
     #[must_use]
     pub fn params(&self) -> Vec<ParamSpec> {
         vec![param(&self.name, "weight", vec![self.rows, self.width], self.init)]
+    }
+}
+
+impl Embeddings {
+    /// The tables as parameters.
+    #[must_use]
+    pub fn params(&self) -> Vec<ParamSpec> {
+        let optional = self.positions.iter().chain(&self.segments);
+        std::iter::once(&self.words).chain(optional).flat_map(Embedding::params).collect()
     }
 }
 

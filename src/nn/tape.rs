@@ -43,15 +43,25 @@ struct Step {
 /// A kernel with what its backward needs. Means, probabilities and masks are computed again.
 #[derive(Debug)]
 enum Kernel {
-    Embed { words: Parameter, positions: Parameter, segments: Parameter },
+    Embed { tables: Tables },
     Linear { x: Node, weight: Parameter, bias: Parameter },
     LayerNorm { x: Node, residual: Option<Node>, scale: Parameter, shift: Parameter, epsilon: f32 },
     Gelu { x: Node },
     Tanh { x: Node },
+    Relu { x: Node },
     Dropout { x: Node, op: dropout::Dropout },
     Attention { query: Node, key: Node, value: Node, op: attention::Attention },
     FirstToken { x: Node },
     MeanTokens { x: Node },
+}
+
+/// The tables of an embedding, as parameters.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) words: Parameter,
+    pub(crate) positions: Option<Parameter>,
+    pub(crate) first_position: usize,
+    pub(crate) segments: Option<Parameter>,
 }
 
 impl Tape {
@@ -68,16 +78,18 @@ impl Tape {
         output
     }
 
-    pub(crate) fn embed(&mut self, batch: &Ragged, ids: &[u32], tables: [Parameter; 3]) -> Result<Node, NnError> {
-        let [words, positions, segments] = tables;
-        let width = words.var.dims()[1];
+    pub(crate) fn embed(&mut self, batch: &Ragged, ids: &[u32], tables: Tables) -> Result<Node, NnError> {
+        let width = tables.words.var.dims()[1];
         let mut sum = self.spare.take(ids.len() * width);
-        numbers(&words.var, |words| {
-            numbers(&positions.var, |positions| {
-                numbers(&segments.var, |segments| embedding::forward(&mut sum, [words, positions, segments], width, ids, batch.positions()))
+        let places = batch.positions().map(|position| position + tables.first_position);
+        numbers(&tables.words.var, |words| {
+            optional(tables.positions.as_ref(), |positions| {
+                optional(tables.segments.as_ref(), |segments| {
+                    embedding::forward(&mut sum, [words, positions, segments], width, ids, places);
+                })
             })
         })???;
-        Ok(self.push(sum, || Kernel::Embed { words, positions, segments }))
+        Ok(self.push(sum, || Kernel::Embed { tables }))
     }
 
     pub(crate) fn linear(&mut self, x: &Node, weight: Parameter, bias: Parameter) -> Result<Node, NnError> {
@@ -112,6 +124,14 @@ impl Tape {
             *y = x.tanh();
         }
         self.push(y, || Kernel::Tanh { x: x.clone() })
+    }
+
+    pub(crate) fn relu(&mut self, x: &Node) -> Node {
+        let mut y = self.spare.take(x.values.len());
+        for (y, x) in y.iter_mut().zip(x.values.iter()) {
+            *y = x.max(0.0);
+        }
+        self.push(y, || Kernel::Relu { x: x.clone() })
     }
 
     pub(crate) fn dropout(&mut self, x: &Node, op: dropout::Dropout) -> Node {
@@ -194,10 +214,15 @@ impl Kernel {
     /// Passes the gradient `dy` of the output on to the inputs and the parameters.
     fn backward(self, output: Node, mut dy: Vec<f32>, texts: Texts<'_>, flow: &mut Flow<'_>) -> Result<(), NnError> {
         match self {
-            Self::Embed { words, positions, segments } => {
-                scatter(flow.parameters, &words, &dy, texts.ids.iter().copied());
-                scatter(flow.parameters, &positions, &dy, texts.batch.positions().map(|position| position as u32));
-                scatter(flow.parameters, &segments, &dy, std::iter::repeat_n(0, texts.ids.len()));
+            Self::Embed { tables } => {
+                scatter(flow.parameters, &tables.words, &dy, texts.ids.iter().copied());
+                if let Some(positions) = &tables.positions {
+                    let entries = texts.batch.positions().map(|position| (position + tables.first_position) as u32);
+                    scatter(flow.parameters, positions, &dy, entries);
+                }
+                if let Some(segments) = &tables.segments {
+                    scatter(flow.parameters, segments, &dy, std::iter::repeat_n(0, texts.ids.len()));
+                }
                 flow.spare.give(dy);
             }
             Self::Linear { x, weight, bias } => {
@@ -230,6 +255,14 @@ impl Kernel {
             Self::Tanh { x } => {
                 for (dy, y) in dy.iter_mut().zip(output.values.iter()) {
                     *dy *= 1.0 - y * y;
+                }
+                flow.give(x, dy);
+            }
+            Self::Relu { x } => {
+                for (dy, x) in dy.iter_mut().zip(x.values.iter()) {
+                    if *x <= 0.0 {
+                        *dy = 0.0;
+                    }
                 }
                 flow.give(x, dy);
             }
@@ -269,6 +302,14 @@ fn linear_backward(x: &Node, weight: &Parameter, bias: &Parameter, dy: &[f32], f
     linear::add_rows(flow.parameters.dense_to_add(bias.place, outputs), dy);
     let (dx, into) = flow.at(x);
     numbers(&weight.var, |weight| linear::input_backward(dx, into, weight, dy, outputs))
+}
+
+/// Runs `with` on a parameter's numbers, or on none.
+fn optional<R>(parameter: Option<&Parameter>, with: impl FnOnce(&[f32]) -> R) -> Result<R, NnError> {
+    match parameter {
+        Some(parameter) => numbers(&parameter.var, with),
+        None => Ok(with(&[])),
+    }
 }
 
 /// Adds the gradient of rows to the table entries they came from.

@@ -61,8 +61,9 @@ impl Weights {
     /// Reads the parameters named by `specs` from a safetensors file's bytes; other tensors in it
     /// are left alone.
     ///
-    /// A name is found with or without a leading `bert.`, and with the old endings `gamma` and
-    /// `beta` of layer normalisation. F16 and BF16 are widened to `f32`.
+    /// A name is found with or without its family's prefix (`bert.`, `roberta.`, `distilbert.`), and
+    /// with the old endings `gamma` and `beta` of layer normalisation. F16 and BF16 are widened to
+    /// `f32`.
     ///
     /// # Errors
     /// [`NnError::Safetensors`] for other bytes; [`NnError::Missing`], [`NnError::Shape`],

@@ -64,12 +64,15 @@ impl Activation {
     }
 }
 
-/// How a text's token vectors become one vector for the classification head.
+/// How a text's token vectors become the one vector that the last dense layer reads. A family has
+/// the head it was published with, and the mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
-    /// BERT's pooler: the first token, a dense layer, tanh.
+    /// The first token, a dense layer, tanh: BERT's pooler, and RoBERTa's classification head.
     ClsTanh,
+    /// The first token, a dense layer, ReLU: DistilBERT's pre-classifier.
+    ClsRelu,
     /// The mean over the text's tokens, special tokens included.
     Mean,
 }
@@ -80,17 +83,23 @@ impl Pooling {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ClsTanh => "cls_tanh",
+            Self::ClsRelu => "cls_relu",
             Self::Mean => "mean",
         }
     }
 }
 
-/// The network families this version can build.
+/// The network families this version can build, named as `model_type` names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "lowercase")]
 pub enum Architecture {
     /// BERT and everything of its shape, `MiniLM` among them.
     Bert,
+    /// RoBERTa and everything of its shape: `DistilRoBERTa`, XLM-RoBERTa, `CamemBERT`.
+    #[serde(alias = "xlm-roberta", alias = "camembert")]
+    Roberta,
+    /// DistilBERT.
+    DistilBert,
 }
 
 impl Architecture {
@@ -99,6 +108,8 @@ impl Architecture {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bert => "bert",
+            Self::Roberta => "roberta",
+            Self::DistilBert => "distilbert",
         }
     }
 }

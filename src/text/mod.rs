@@ -15,5 +15,5 @@ mod normalize;
 pub use batch::Batch;
 pub use encoder::{Encoding, TextEncoder};
 pub use error::TextError;
-pub use files::{bert_tokenizer_json, read_tokenizer_json};
+pub use files::{bert_tokenizer_json, read_tokenizer_json, roberta_tokenizer_json};
 pub use normalize::Normalization;

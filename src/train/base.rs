@@ -5,8 +5,9 @@
 //! newest" cannot be repeated; files are fetched once into a cache and, where the hub states a
 //! SHA-256, checked against it each time.
 //!
-//! This room refuses pickled weights and anything that would run a repository's code; it reads
-//! no environment (endpoint, cache and token are arguments) and prints nothing.
+//! Safetensors are preferred where a checkpoint has both; pickled weights are read as data. This
+//! room refuses anything that would run a repository's code; it reads no environment (endpoint,
+//! cache and token are arguments) and prints nothing.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -45,7 +46,7 @@ pub enum BaseError {
         given: String,
     },
     /// The folder is not there.
-    #[error("{}: expected a folder with config.json, model.safetensors and tokenizer.json, found {found}", path.display())]
+    #[error("{}: expected a folder with config.json, weights and a tokenizer, found {found}", path.display())]
     Folder {
         /// The path tried.
         path: PathBuf,
@@ -191,6 +192,32 @@ pub enum TokenizerFile {
     Json(PathBuf),
     /// A `WordPiece` vocabulary alone, `vocab.txt`.
     Vocabulary(PathBuf),
+    /// A byte-level BPE's vocabulary and merges, `vocab.json` and `merges.txt`.
+    BytePairs {
+        /// `vocab.json`.
+        vocab: PathBuf,
+        /// `merges.txt`.
+        merges: PathBuf,
+    },
+}
+
+/// How a checkpoint's weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightsFormat {
+    /// `model.safetensors`, or shards of it.
+    Safetensors,
+    /// `pytorch_model.bin`, or shards of it.
+    Pickle,
+}
+
+impl WeightsFormat {
+    /// The name of a file that holds all the weights, and the ending of it and of every shard.
+    const fn name(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Safetensors => ("model.safetensors", ".safetensors"),
+            Self::Pickle => ("pytorch_model.bin", ".bin"),
+        }
+    }
 }
 
 /// A checkpoint whose files all stand on this disk.
@@ -198,6 +225,7 @@ pub enum TokenizerFile {
 pub struct BaseFolder {
     config: PathBuf,
     weights: Vec<PathBuf>,
+    format: WeightsFormat,
     tokenizer: TokenizerFile,
     commit: Option<String>,
 }
@@ -209,13 +237,19 @@ impl BaseFolder {
         &self.config
     }
 
-    /// The safetensors files that hold the weights together, sorted by name; at least one.
+    /// The files that hold the weights together, sorted by name; at least one.
     #[must_use]
     pub fn weights(&self) -> &[PathBuf] {
         &self.weights
     }
 
-    /// The tokenizer; `tokenizer.json` is preferred where both stand.
+    /// What those files are.
+    #[must_use]
+    pub fn format(&self) -> WeightsFormat {
+        self.format
+    }
+
+    /// The tokenizer; `tokenizer.json` is preferred, then `vocab.txt`.
     #[must_use]
     pub fn tokenizer(&self) -> &TokenizerFile {
         &self.tokenizer
@@ -256,24 +290,38 @@ fn from_folder(path: &Path) -> Result<BaseFolder, BaseError> {
 fn assemble(place: &str, mut get: impl FnMut(&str) -> Result<Option<PathBuf>, BaseError>) -> Result<BaseFolder, BaseError> {
     let missing = |expected: &str| BaseError::Missing { place: place.to_owned(), expected: expected.to_owned() };
     let config = get("config.json")?.ok_or_else(|| missing("config.json"))?;
-    let tokenizer = match get("tokenizer.json")? {
-        Some(path) => TokenizerFile::Json(path),
-        None => TokenizerFile::Vocabulary(get("vocab.txt")?.ok_or_else(|| missing("tokenizer.json or vocab.txt"))?),
-    };
-    let weights = match get("model.safetensors")? {
-        Some(path) => vec![path],
-        None => {
-            let index =
-                get("model.safetensors.index.json")?.ok_or_else(|| missing("model.safetensors, or model.safetensors.index.json"))?;
-            let shards = shards(&index)?;
-            shards.iter().map(|shard| get(shard)?.ok_or_else(|| missing(shard))).collect::<Result<_, _>>()?
-        }
-    };
-    Ok(BaseFolder { config, weights, tokenizer, commit: None })
+    let tokenizer = tokenizer(&mut get)?.ok_or_else(|| missing("tokenizer.json, vocab.txt, or vocab.json and merges.txt"))?;
+    for format in [WeightsFormat::Safetensors, WeightsFormat::Pickle] {
+        let (whole, ending) = format.name();
+        let weights = match get(whole)? {
+            Some(path) => vec![path],
+            None => match get(&format!("{whole}.index.json"))? {
+                Some(index) => {
+                    let shards = shards(&index, ending)?;
+                    shards.iter().map(|shard| get(shard)?.ok_or_else(|| missing(shard))).collect::<Result<_, _>>()?
+                }
+                None => continue,
+            },
+        };
+        return Ok(BaseFolder { config, weights, format, tokenizer, commit: None });
+    }
+    Err(missing("model.safetensors, pytorch_model.bin, or an index of one of them such as model.safetensors.index.json"))
+}
+
+/// The first of the tokenizer's files there is.
+fn tokenizer(get: &mut impl FnMut(&str) -> Result<Option<PathBuf>, BaseError>) -> Result<Option<TokenizerFile>, BaseError> {
+    if let Some(json) = get("tokenizer.json")? {
+        return Ok(Some(TokenizerFile::Json(json)));
+    }
+    if let Some(vocabulary) = get("vocab.txt")? {
+        return Ok(Some(TokenizerFile::Vocabulary(vocabulary)));
+    }
+    let Some(vocab) = get("vocab.json")? else { return Ok(None) };
+    Ok(get("merges.txt")?.map(|merges| TokenizerFile::BytePairs { vocab, merges }))
 }
 
 /// The distinct files that an index of shards names, sorted.
-fn shards(index: &Path) -> Result<BTreeSet<String>, BaseError> {
+fn shards(index: &Path, ending: &str) -> Result<BTreeSet<String>, BaseError> {
     let refuse = |reason: String| BaseError::Index { path: index.to_owned(), reason };
     let io = |source| BaseError::Io { path: index.to_owned(), source };
     let bytes = fs::metadata(index).map_err(io)?.len();
@@ -286,8 +334,8 @@ fn shards(index: &Path) -> Result<BTreeSet<String>, BaseError> {
     let map =
         map.filter(|map| !map.is_empty()).ok_or_else(|| refuse("expected an object weight_map that names a file a tensor".to_owned()))?;
     let shard = |(tensor, file): (&String, &serde_json::Value)| match file.as_str() {
-        Some(file) if is_name(file) && file.ends_with(".safetensors") => Ok(file.to_owned()),
-        _ => Err(refuse(format!("weight_map gives {file} for {tensor}: expected the name of a .safetensors file beside it"))),
+        Some(file) if is_name(file) && file.ends_with(ending) => Ok(file.to_owned()),
+        _ => Err(refuse(format!("weight_map gives {file} for {tensor}: expected the name of a {ending} file beside it"))),
     };
     map.iter().map(shard).collect()
 }

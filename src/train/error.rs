@@ -41,12 +41,6 @@ pub enum TrainError {
     /// The base model's place.
     #[error("model.base: {0}")]
     Base(#[from] BaseError),
-    /// Weights in several files.
-    #[error("model.base: expected one model.safetensors, found weights in {files} files, which this version does not join")]
-    Sharded {
-        /// How many files there are.
-        files: usize,
-    },
     /// A recipe and a base model that do not fit.
     #[error("{what}: expected at most {expected}, which is what the base model has room for, found {found}")]
     Fit {

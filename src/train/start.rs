@@ -4,18 +4,20 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::base::{self, BaseFolder, BaseSpec, HubOptions, TokenizerFile};
+use super::base::{self, BaseFolder, BaseSpec, HubOptions, TokenizerFile, WeightsFormat};
+use super::learner::network;
 use super::recipe::{Recipe, locate};
 use super::{TrainError, files};
 use crate::model::{ModelConfig, SequenceClassifier};
-use crate::text::{TextEncoder, bert_tokenizer_json};
+use crate::nn::{join_safetensors, pickle_to_safetensors};
+use crate::text::{TextEncoder, bert_tokenizer_json, roberta_tokenizer_json};
 
 /// A base model, read and checked against the recipe.
 pub(super) struct Start {
     pub(super) config: ModelConfig,
     pub(super) config_json: Vec<u8>,
     pub(super) tokenizer_json: Vec<u8>,
-    /// Safetensors, as downloaded.
+    /// One safetensors file, with the checkpoint's own names.
     pub(super) weights: Vec<u8>,
     pub(super) network: SequenceClassifier,
     pub(super) encoder: TextEncoder,
@@ -37,10 +39,24 @@ pub(super) fn start(recipe: &Recipe, current: &Path, recipe_folder: &Path, hub: 
     };
     fits("tokens of model.max_length", config.max_positions(), recipe.model.max_length)?;
     fits(&format!("entries of the tokenizer {}", tokenizer.display()), config.vocabulary(), encoder.vocabulary())?;
-    let [weights] = folder.weights() else { return Err(TrainError::Sharded { files: folder.weights().len() }) };
-    let weights = files::read(weights)?;
-    let revision = folder.commit().map_or_else(|| format!("sha256:{:x}", Sha256::digest(&weights)), str::to_owned);
+    let stored = folder.weights().iter().map(|path| files::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let digest = || stored.iter().fold(Sha256::new(), |hasher, file| hasher.chain_update(file)).finalize();
+    let revision = folder.commit().map_or_else(|| format!("sha256:{:x}", digest()), str::to_owned);
+    let weights = weights(&folder, stored)?;
     Ok(Start { config, config_json, tokenizer_json, weights, network, encoder, revision })
+}
+
+/// The files of the weights as one safetensors file.
+fn weights(folder: &BaseFolder, mut stored: Vec<Vec<u8>>) -> Result<Vec<u8>, TrainError> {
+    if folder.format() == WeightsFormat::Pickle {
+        for (bytes, path) in stored.iter_mut().zip(folder.weights()) {
+            *bytes = pickle_to_safetensors(bytes).map_err(network(&path.display().to_string()))?;
+        }
+    }
+    if let [_] = stored[..] {
+        return Ok(stored.remove(0));
+    }
+    join_safetensors(&stored).map_err(network("the base model's weights"))
 }
 
 fn placed(recipe: &Recipe, current: &Path, recipe_folder: &Path) -> Result<BaseSpec, TrainError> {
@@ -56,6 +72,10 @@ fn tokenizer(folder: &BaseFolder) -> Result<(Vec<u8>, std::path::PathBuf), Train
         TokenizerFile::Vocabulary(path) => {
             let vocabulary = String::from_utf8_lossy(&files::read(path)?).into_owned();
             Ok((bert_tokenizer_json(&vocabulary)?, path.clone()))
+        }
+        TokenizerFile::BytePairs { vocab, merges } => {
+            let text = |path| files::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            Ok((roberta_tokenizer_json(&text(vocab)?, &text(merges)?)?, vocab.clone()))
         }
     }
 }

@@ -15,20 +15,20 @@ fn open(kind: EngineKind, bundle: &Bundle) -> Box<dyn Backend> {
     backend::open(kind, bundle, &tiny::options()).unwrap()
 }
 
-/// Calls `with` for every engine, stored precision and pooling.
+/// Calls `with` for every engine, stored precision, family and pooling.
 fn each(mut with: impl FnMut(&Bundle, &mut dyn Backend)) {
     let dir = tempfile::tempdir().unwrap();
     let mut seen = 0;
     for precision in [Precision::Fp32, Precision::Int8Weights] {
-        for pooling in [Pooling::Mean, Pooling::ClsTanh] {
-            let bundle = tiny::write(&dir.path().join("bundle"), &tiny::parts(pooling, precision));
+        for (family, pooling) in tiny::FAMILIES.into_iter().flat_map(|(family, poolings)| poolings.map(|pooling| (family, pooling))) {
+            let bundle = tiny::write(&dir.path().join("bundle"), &tiny::parts_of(family, pooling, precision));
             for kind in EngineKind::ALL {
                 with(&bundle, open(kind, &bundle).as_mut());
                 seen += 1;
             }
         }
     }
-    assert_eq!(seen, 8);
+    assert_eq!(seen, 8 * tiny::FAMILIES.len());
 }
 
 #[test]

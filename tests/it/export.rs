@@ -26,12 +26,15 @@ fn check(parts: &limbic::bundle::BundleParts) -> ParityReport {
 }
 
 #[test]
-fn both_engines_agree_on_a_tiny_network() {
-    for pooling in POOLINGS {
+fn both_engines_agree_on_a_tiny_network_of_every_family() {
+    let mut seen = 0;
+    for (family, pooling) in tiny::FAMILIES.into_iter().flat_map(|(family, poolings)| poolings.map(|pooling| (family, pooling))) {
         for precision in [Precision::Fp32, Precision::Int8Weights] {
-            check(&tiny::parts(pooling, precision));
+            check(&tiny::parts_of(family, pooling, precision));
+            seen += 1;
         }
     }
+    assert_eq!(seen, 4 * tiny::FAMILIES.len());
 }
 
 #[test]

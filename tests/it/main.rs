@@ -13,6 +13,7 @@ mod bundle;
 mod decide;
 mod export;
 mod metrics;
+mod nn_checkpoint;
 mod nn_grad;
 mod nn_kernels;
 mod nn_optim;

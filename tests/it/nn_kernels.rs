@@ -3,16 +3,26 @@
 use limbic::model::{ModelConfig, SequenceClassifier};
 use limbic::nn::{Eager, Gradients, Missing, Mode, Path, Weights};
 use limbic::spec::Pooling;
+use serde_json::json;
 
-use crate::nn_support::{POOLINGS, Tiny, close, ragged};
+use crate::nn_support::{FAMILIES, POOLINGS, Tiny, close, ragged};
 use crate::support::base_model;
 
-/// A network whose sizes are no multiples of anything, with dropout everywhere.
+/// A BERT whose sizes are no multiples of anything, with dropout everywhere.
 fn odd(pooling: Pooling) -> (SequenceClassifier, Weights) {
-    let config = r#"{"model_type": "bert", "vocab_size": 50, "hidden_size": 66, "num_hidden_layers": 2, "num_attention_heads": 3,
-        "intermediate_size": 70, "hidden_act": "gelu", "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3,
-        "max_position_embeddings": 40, "type_vocab_size": 2, "initializer_range": 0.3, "layer_norm_eps": 1e-12}"#;
-    let classifier = SequenceClassifier::new(&ModelConfig::from_json(config).unwrap(), pooling, 3).unwrap();
+    odd_of("bert", pooling)
+}
+
+/// The same of another family.
+fn odd_of(family: &str, pooling: Pooling) -> (SequenceClassifier, Weights) {
+    let config = json!({
+        "model_type": family, "vocab_size": 50, "initializer_range": 0.3, "max_position_embeddings": 40, "pad_token_id": 1,
+        "hidden_size": 66, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 70, "type_vocab_size": 2,
+        "hidden_act": "gelu", "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3, "layer_norm_eps": 1e-12,
+        "dim": 66, "n_layers": 2, "n_heads": 3, "hidden_dim": 70, "activation": "gelu", "dropout": 0.2, "attention_dropout": 0.3,
+        "seq_classif_dropout": 0.2,
+    });
+    let classifier = SequenceClassifier::new(&ModelConfig::from_json(&config.to_string()).unwrap(), pooling, 3).unwrap();
     let weights = Weights::init(&classifier.params(), 5).unwrap();
     (classifier, weights)
 }
@@ -33,8 +43,8 @@ fn run(classifier: &SequenceClassifier, weights: &Weights, mode: Mode, path: Pat
 
 #[test]
 fn kernels_and_composite_agree() {
-    for (_, pooling) in POOLINGS {
-        let (classifier, weights) = odd(pooling);
+    for (family, pooling) in FAMILIES.into_iter().flat_map(|(family, poolings)| poolings.map(|pooling| (family, pooling))) {
+        let (classifier, weights) = odd_of(family, pooling);
         for mode in [Mode::Eval, Mode::Train { seed: 3 }] {
             let (logits, gradients) = run(&classifier, &weights, mode, Path::Kernels);
             let (expected, expected_gradients) = run(&classifier, &weights, mode, Path::Composite);
@@ -75,10 +85,10 @@ fn check_alone(classifier: &SequenceClassifier, weights: &Weights, texts: &[Vec<
 
 #[test]
 fn a_text_is_the_same_alone_and_in_any_batch() {
-    let tiny = Tiny::read();
-    for (_, pooling) in POOLINGS {
+    for (family, pooling) in FAMILIES.into_iter().flat_map(|(family, poolings)| poolings.map(|pooling| (family, pooling))) {
+        let tiny = Tiny::of(family);
         check_alone(&tiny.classifier(pooling), &tiny.weights(pooling), &tiny.settings.texts, 5);
-        let (classifier, weights) = odd(pooling);
+        let (classifier, weights) = odd_of(family, pooling);
         check_alone(&classifier, &weights, &texts(), 3);
     }
 }

@@ -23,7 +23,7 @@ fn run(tiny: &Tiny, weights: &Weights, optimizer: &mut AdamW, shards: usize, ste
 
 /// The tiny network with dropout.
 fn dropping(tiny: &Tiny) -> limbic::model::SequenceClassifier {
-    let limbic::model::ModelConfig::Bert(mut config) = tiny.config.clone();
+    let limbic::model::ModelConfig::Bert(mut config) = tiny.config.clone() else { panic!("a BERT") };
     (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (0.1, 0.1);
     limbic::model::SequenceClassifier::new(&limbic::model::ModelConfig::Bert(config), Pooling::Mean, 5).unwrap()
 }

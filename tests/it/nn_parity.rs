@@ -1,11 +1,13 @@
 //! The network against Hugging Face transformers: states, logits, losses, gradients by name, ten
-//! steps of training; on a tiny random model and on the real `MiniLM`, for both poolings.
+//! steps of training; on a tiny random model of every family and on the real `MiniLM`, for both
+//! poolings.
 
 use limbic::model::{ModelConfig, SequenceClassifier};
 use limbic::nn::{AdamW, Eager, Gradients, Missing, Mode, Rows, StepOptions, Stepper, Weights};
+use limbic::spec::Pooling;
 use serde::Deserialize;
 
-use crate::nn_support::{Found, POOLINGS, Settings, Tiny, close, close_number, formula_head, norm, with_values};
+use crate::nn_support::{FAMILIES, Found, POOLINGS, Settings, Tiny, close, close_number, formula_head, norm, with_values};
 use crate::support::{base_model, fixture};
 
 /// As far as fp32 summed in another order may stray.
@@ -51,32 +53,41 @@ fn check_steps(what: &str, classifier: &SequenceClassifier, weights: &Weights, s
     }
 }
 
-#[test]
-fn tiny_model_is_that_of_transformers() {
-    let tiny = Tiny::read();
-    for (name, pooling) in POOLINGS {
-        let (classifier, weights) = (tiny.classifier(pooling), tiny.weights(pooling));
-        let found = states(&classifier, &weights, &tiny.settings);
-        assert_eq!(found.len(), 3);
-        for (index, rows) in found.iter().enumerate() {
-            close(&format!("state {index}"), &rows.to_vec().unwrap(), tiny.tensor(&format!("cls_tanh.state.{index}")), RELATIVE, 0.0);
-        }
-        close("logits", &logits(&classifier, &weights, &tiny.settings), tiny.tensor(&format!("{name}.logits")), RELATIVE, 0.0);
-
-        let (loss, stepper) = gradients(&classifier, &weights, &tiny.settings);
-        close_number("loss", loss, tiny.found(pooling).loss, RELATIVE);
-        let whole = stepper.sum().norm();
-        let mut seen = 0;
-        for parameter in classifier.params() {
-            let gradient = stepper.sum().get(&weights, &parameter.name).unwrap_or_else(|| panic!("{} got no gradient", parameter.name));
-            close(&parameter.name, &gradient, tiny.tensor(&format!("{name}.gradient.{}", parameter.name)), RELATIVE, FLOOR * whole);
-            seen += 1;
-        }
-        assert_eq!(seen, weights.names().len());
-
-        check_steps(name, &classifier, &weights, &tiny.settings, tiny.found(pooling));
-        close("logits after", &logits(&classifier, &weights, &tiny.settings), tiny.tensor(&format!("{name}.logits_after")), RELATIVE, 0.0);
+/// One family's tiny model with one pooling, against everything that transformers found.
+fn check_tiny(family: &str, pooling: Pooling) {
+    let tiny = Tiny::of(family);
+    let name = pooling.name();
+    let (classifier, weights) = (tiny.classifier(pooling), tiny.weights(pooling));
+    let found = states(&classifier, &weights, &tiny.settings);
+    assert_eq!(found.len(), 3);
+    for (index, rows) in found.iter().enumerate() {
+        close(&format!("{family}: state {index}"), &rows.to_vec().unwrap(), tiny.tensor(&format!("state.{index}")), RELATIVE, 0.0);
     }
+    let close_logits = |what: &str, weights: &Weights| {
+        let found = logits(&classifier, weights, &tiny.settings);
+        close(&format!("{family}: {what}"), &found, tiny.tensor(&format!("{name}.{what}")), RELATIVE, 0.0);
+    };
+    close_logits("logits", &weights);
+
+    let (loss, stepper) = gradients(&classifier, &weights, &tiny.settings);
+    close_number("loss", loss, tiny.found(pooling).loss, RELATIVE);
+    let whole = stepper.sum().norm();
+    let mut seen = 0;
+    for parameter in classifier.params() {
+        let gradient = stepper.sum().get(&weights, &parameter.name).unwrap_or_else(|| panic!("{} got no gradient", parameter.name));
+        close(&parameter.name, &gradient, tiny.tensor(&format!("{name}.gradient.{}", parameter.name)), RELATIVE, FLOOR * whole);
+        seen += 1;
+    }
+    assert_eq!(seen, weights.names().len());
+
+    check_steps(&format!("{family}, {name}"), &classifier, &weights, &tiny.settings, tiny.found(pooling));
+    close_logits("logits_after", &weights);
+}
+
+#[test]
+fn tiny_models_are_those_of_transformers() {
+    let cases = FAMILIES.iter().flat_map(|(family, poolings)| poolings.map(|pooling| (family, pooling)));
+    assert_eq!(cases.map(|(family, pooling)| check_tiny(family, pooling)).count(), 2 * FAMILIES.len());
 }
 
 #[derive(Deserialize)]
@@ -130,7 +141,7 @@ fn real_minilm_is_that_of_transformers() {
     assert_eq!(real.settings.made_by, "scripts/fixtures/bert.py");
     let config = ModelConfig::from_json(&std::fs::read_to_string(folder.join("config.json")).unwrap()).unwrap();
     // The comparison is without dropout, as the script runs it.
-    let ModelConfig::Bert(mut bert) = config;
+    let ModelConfig::Bert(mut bert) = config else { panic!("MiniLM is a BERT") };
     (bert.hidden_dropout_prob, bert.attention_probs_dropout_prob, bert.classifier_dropout) = (0.0, 0.0, None);
     let config = ModelConfig::Bert(bert);
     let checkpoint = std::fs::read(folder.join("model.safetensors")).unwrap();

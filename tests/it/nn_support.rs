@@ -1,4 +1,4 @@
-//! Fixtures of `scripts/fixtures/bert.py` and how numbers are compared with them.
+//! Fixtures of `scripts/fixtures/bert.py` and `families.py`, and how numbers are compared with them.
 
 use std::collections::BTreeMap;
 
@@ -71,34 +71,48 @@ struct TinyHeader {
     #[serde(flatten)]
     settings: Settings,
     config: serde_json::Value,
-    cls_tanh: Found,
-    mean: Found,
+    found: BTreeMap<String, Found>,
 }
 
-/// The tiny random model, all its numbers known.
+/// A tiny random model, all its numbers known.
 pub struct Tiny {
     pub settings: Settings,
     pub config: ModelConfig,
-    found: [Found; 2],
+    found: BTreeMap<String, Found>,
     tensors: BTreeMap<String, Vec<f32>>,
     bytes: Vec<u8>,
 }
 
+/// BERT's poolings.
 pub const POOLINGS: [(&str, Pooling); 2] = [("cls_tanh", Pooling::ClsTanh), ("mean", Pooling::Mean)];
 
+/// Every family with a fixture, and its poolings.
+pub const FAMILIES: [(&str, [Pooling; 2]); 3] = [
+    ("bert", [Pooling::ClsTanh, Pooling::Mean]),
+    ("roberta", [Pooling::ClsTanh, Pooling::Mean]),
+    ("distilbert", [Pooling::ClsRelu, Pooling::Mean]),
+];
+
 impl Tiny {
+    /// The model of BERT's family.
     pub fn read() -> Self {
-        let bytes = std::fs::read(fixture("bert_tiny.safetensors")).unwrap();
+        Self::of("bert")
+    }
+
+    /// The model of one of [`FAMILIES`].
+    pub fn of(family: &str) -> Self {
+        let bytes = std::fs::read(fixture(&format!("{family}_tiny.safetensors"))).unwrap();
         let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
         let header: TinyHeader = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["fixture"]).unwrap();
-        assert_eq!(header.settings.made_by, "scripts/fixtures/bert.py");
+        let script = if family == "bert" { "scripts/fixtures/bert.py" } else { "scripts/fixtures/families.py" };
+        assert_eq!(header.settings.made_by, script);
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let single = |data: &[u8]| data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         let tensors = file.iter().map(|(name, view)| (name.to_owned(), single(view.data()))).collect();
         Self {
             settings: header.settings,
             config: ModelConfig::from_json(&header.config.to_string()).unwrap(),
-            found: [header.cls_tanh, header.mean],
+            found: header.found,
             tensors,
             bytes,
         }
@@ -120,10 +134,7 @@ impl Tiny {
     }
 
     pub fn found(&self, pooling: Pooling) -> &Found {
-        match pooling {
-            Pooling::ClsTanh => &self.found[0],
-            Pooling::Mean => &self.found[1],
-        }
+        &self.found[pooling.name()]
     }
 
     pub fn tensor(&self, name: &str) -> &[f32] {

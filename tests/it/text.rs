@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use limbic::text::{Batch, Encoding, Normalization, TextEncoder, TextError, bert_tokenizer_json, read_tokenizer_json};
+use limbic::text::{
+    Batch, Encoding, Normalization, TextEncoder, TextError, bert_tokenizer_json, read_tokenizer_json, roberta_tokenizer_json,
+};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -36,17 +38,44 @@ struct Case {
     truncated: bool,
 }
 
-#[test]
-fn ids_are_those_of_transformers() {
-    let file = fs::read(fixture("text.json")).expect("a fixture");
-    let Fixture { cases } = serde_json::from_slice(&file).expect("texts and ids");
+/// The texts of a fixture by the tokenizer of a folder.
+fn check_ids(name: &str, folder: &std::path::Path) {
+    let Fixture { cases } = serde_json::from_slice(&fs::read(fixture(name)).expect("a fixture")).expect("texts and ids");
     assert!(cases.len() >= 50, "saw {} cases", cases.len());
+    let json = read_tokenizer_json(folder).expect("the folder has a tokenizer");
     let mut encoders = BTreeMap::new();
     for Case { text, max_length, ids, truncated } in cases {
-        let encoder = encoders.entry(max_length).or_insert_with(|| real(Normalization::None, max_length));
-        let encoding = encoder.encode(&text).expect("a text");
+        let open = || TextEncoder::from_json(&json, Normalization::None, max_length).expect("it can be used");
+        let encoding = encoders.entry(max_length).or_insert_with(open).encode(&text).expect("a text");
         assert_eq!((encoding.ids(), encoding.truncated()), (&ids[..], truncated), "of {text:?} within {max_length}");
     }
+}
+
+#[test]
+fn ids_are_those_of_transformers() {
+    check_ids("text.json", &base_model());
+    check_ids("text_roberta.json", &fixture("tiny-roberta"));
+}
+
+#[test]
+fn byte_pairs_that_are_no_tokenizer_are_refused_by_name() {
+    let vocab = r#"{"<s>": 0, "</s>": 1, "a": 2, "b": 3, "ab": 4}"#;
+    let file = roberta_tokenizer_json(vocab, "#version: 0.2\na b\n").expect("ours");
+    let encoder = TextEncoder::from_json(&file, Normalization::None, 8).expect("it can be used");
+    assert_eq!(encoder.encode("abba").expect("a text").ids(), [0, 4, 3, 2, 1]);
+    let cases = [
+        ("[]", "", "vocab.json: invalid type"),
+        (r#"{"<s>": 0, "a": 2}"#, "", "expected </s>, found none"),
+        (r#"{"<s>": 0, "</s>": 0}"#, "", "share the id 0"),
+        (vocab, "#version: 0.2\na b\nab\n", "merges.txt: expected two pieces on line 3, found \"ab\""),
+    ];
+    for (vocab, merges, told) in cases {
+        let reason = roberta_tokenizer_json(vocab, merges).expect_err(told).to_string();
+        assert!(reason.contains(told), "{reason}");
+    }
+    // A merge of pieces that the vocabulary lacks is the tokenizer library's to refuse.
+    let file = roberta_tokenizer_json(vocab, "b a\n").expect("two pieces");
+    assert!(matches!(TextEncoder::from_json(&file, Normalization::None, 8), Err(TextError::Tokenizer { .. })));
 }
 
 #[test]
@@ -190,7 +219,7 @@ fn a_vocabulary_with_a_piece_twice_or_without_one_is_an_error() {
 fn a_folder_without_a_tokenizer_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let told = |folder: &std::path::Path| read_tokenizer_json(folder).expect_err("nothing to read").to_string();
-    assert!(told(folder.path()).contains("tokenizer.json or vocab.txt"));
+    assert!(told(folder.path()).contains("tokenizer.json or vocab.txt, or vocab.json and merges.txt"));
     assert!(told(&folder.path().join("absent")).contains("absent"));
     fs::write(folder.path().join("vocab.txt"), [0xff, 0xfe]).expect("a file");
     assert!(told(folder.path()).contains("vocab.txt: invalid utf-8"), "{}", told(folder.path()));

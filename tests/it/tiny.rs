@@ -1,5 +1,6 @@
-//! A real bundle, tiny: a BERT of two layers of width 32 with random weights over the labels joy,
-//! sadness and anger. For every test that needs a bundle and does not care what it says.
+//! Real bundles, tiny: a BERT of two layers of width 32 with random weights over the labels joy,
+//! sadness and anger, and the same of other families. For every test that needs a bundle and does
+//! not care what it says.
 //!
 //! Its golden answers are ONNX Runtime's, so that the other engine is compared with something
 //! that it did not compute itself.
@@ -9,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 use limbic::backend::onnx::{OnnxBackend, OnnxOptions};
 use limbic::backend::{Backend, Options};
@@ -20,8 +21,8 @@ use limbic::bundle::{
 use limbic::decide::{Calibrator, Decider, Logits, Probabilities, Thresholds};
 use limbic::model::{ModelConfig, SequenceClassifier};
 use limbic::nn::{Init, Missing, ParamSpec, Weights};
-use limbic::spec::{Activation, Architecture, LabelSet, Pooling, Precision, Task};
-use limbic::text::{Batch, Encoding, Normalization, TextEncoder};
+use limbic::spec::{Activation, LabelSet, Pooling, Precision, Task};
+use limbic::text::{Batch, Encoding, Normalization, TextEncoder, read_tokenizer_json};
 
 use super::support::{fixture, onnxruntime};
 
@@ -77,17 +78,29 @@ pub fn batch<'a>(encoder: &TextEncoder, texts: impl IntoIterator<Item = &'a str>
     Batch::new(&encodings).unwrap()
 }
 
-/// Everything the tiny bundle is made of. Made once a process: the golden answers cost a session.
+/// Folders of the families, and the poolings of each.
+pub const FAMILIES: [(&str, [Pooling; 2]); 3] = [
+    ("tiny-bert", [Pooling::ClsTanh, Pooling::Mean]),
+    ("tiny-roberta", [Pooling::ClsTanh, Pooling::Mean]),
+    ("tiny-distilbert", [Pooling::ClsRelu, Pooling::Mean]),
+];
+
+/// Everything the tiny bundle is made of.
 pub fn parts(pooling: Pooling, precision: Precision) -> BundleParts {
-    static MADE: [OnceLock<BundleParts>; 4] = [const { OnceLock::new() }; 4];
-    let place = 2 * usize::from(pooling == Pooling::Mean) + usize::from(precision == Precision::Fp32);
-    MADE[place].get_or_init(|| make(pooling, precision)).clone()
+    parts_of("tiny-bert", pooling, precision)
 }
 
-fn make(pooling: Pooling, precision: Precision) -> BundleParts {
-    let folder = fixture("tiny-bert");
+/// The same of one of [`FAMILIES`]. Made once a process: the golden answers cost a session.
+pub fn parts_of(family: &'static str, pooling: Pooling, precision: Precision) -> BundleParts {
+    static MADE: Mutex<BTreeMap<[&str; 3], BundleParts>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap();
+    made.entry([family, pooling.name(), precision.name()]).or_insert_with(|| make(family, pooling, precision)).clone()
+}
+
+fn make(family: &'static str, pooling: Pooling, precision: Precision) -> BundleParts {
+    let folder = fixture(family);
     let config_json = fs::read(folder.join("config.json")).unwrap();
-    let tokenizer_json = fs::read(folder.join("tokenizer.json")).unwrap();
+    let tokenizer_json = read_tokenizer_json(&folder).unwrap();
     let network = network(&config_json, pooling, LABELS.len());
     let weights = random_weights(&network.params(), 7);
     with_golden(Seed { name: "tiny", config_json, tokenizer_json, pooling, max_length: MAX_LENGTH }, &network, &weights, precision)
@@ -123,10 +136,9 @@ pub fn with_fresh_head(checkpoint: &[u8], network: &SequenceClassifier) -> Vec<u
 pub fn with_golden(seed: Seed, network: &SequenceClassifier, weights: &[u8], precision: Precision) -> BundleParts {
     let weights = PackedWeights::pack(weights, precision).unwrap();
     let graph = limbic::export::onnx(network, weights.layout(), weights_location(precision)).unwrap();
-    let labels = LabelSet::new(
-        (0..network.head_params()[0].shape[0]).map(|label| LABELS.get(label).map_or(format!("label {label}"), |name| (*name).to_owned())),
-    )
-    .unwrap();
+    let labels =
+        LabelSet::new((0..network.labels()).map(|label| LABELS.get(label).map_or(format!("label {label}"), |name| (*name).to_owned())))
+            .unwrap();
     let encoder = TextEncoder::from_json(&seed.tokenizer_json, Normalization::TweetV1, seed.max_length).unwrap();
     let decider = decider(labels);
     let ids = TEXTS.iter().map(|text| encoder.encode(text).unwrap().ids().to_vec()).collect();
@@ -142,7 +154,7 @@ pub fn with_golden(seed: Seed, network: &SequenceClassifier, weights: &[u8], pre
         version: "0.1.0".to_owned(),
         created: 1_700_000_000,
         task: Task::MultiLabel,
-        architecture: Architecture::Bert,
+        architecture: ModelConfig::from_json(std::str::from_utf8(&seed.config_json).unwrap()).unwrap().architecture(),
         pooling: seed.pooling,
         max_length: seed.max_length,
         normalization: Normalization::TweetV1,

@@ -1,8 +1,12 @@
 //! Encoders: networks that read a whole text at once.
 
 mod bert;
+mod distilbert;
+mod post_norm;
 
-pub use bert::{Bert, BertConfig};
+pub use bert::{BertConfig, RobertaConfig};
+pub use distilbert::DistilBertConfig;
+pub use post_norm::PostNorm;
 
 /// How far an encoder has to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -79,6 +79,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("unicode_normalization", &["text"]),
     ("ureq", &["train"]),
     ("uuid", &["serve"]),
+    ("zip", &["nn"]),
 ];
 
 /// A call that is refused, where, and why.

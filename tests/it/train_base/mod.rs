@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use limbic::train::base::{BaseError, BaseFolder, BaseSpec, HubOptions, TokenizerFile, resolve};
+use limbic::train::base::{BaseError, BaseFolder, BaseSpec, HubOptions, TokenizerFile, WeightsFormat, resolve};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -51,6 +51,12 @@ fn a_folder_gives_its_files() {
     assert_eq!(tiny.tokenizer(), &TokenizerFile::Json(fixture("tiny-bert").join("tokenizer.json")));
     assert_eq!(tiny.commit(), None);
     assert_eq!(folder(&base_model()).unwrap().config(), base_model().join("config.json"));
+    let roberta = fixture("tiny-roberta");
+    let (vocab, merges) = (roberta.join("vocab.json"), roberta.join("merges.txt"));
+    assert_eq!(folder(&roberta).unwrap().tokenizer(), &TokenizerFile::BytePairs { vocab, merges });
+    let distilbert = folder(&fixture("tiny-distilbert")).unwrap();
+    assert_eq!(distilbert.weights(), [fixture("tiny-distilbert").join("pytorch_model.bin")]);
+    assert_eq!(distilbert.format(), WeightsFormat::Pickle);
 }
 
 /// A folder of empty files, and an index where its content matters.
@@ -70,15 +76,22 @@ fn shards_come_from_the_index() {
     let found = folder(made.path()).unwrap();
     assert_eq!(found.weights(), [made.path().join("model-1.safetensors"), made.path().join("model-2.safetensors")]);
     assert_eq!(found.tokenizer(), &TokenizerFile::Vocabulary(made.path().join("vocab.txt")));
+    assert_eq!(found.format(), WeightsFormat::Safetensors);
+    let index = r#"{"weight_map": {"a": "pytorch_model-1.bin"}}"#;
+    let made = dummy(&["config.json", "vocab.txt", "pytorch_model.bin.index.json", "pytorch_model-1.bin"], index);
+    let found = folder(made.path()).unwrap();
+    assert_eq!(found.weights(), [made.path().join("pytorch_model-1.bin")]);
+    assert_eq!(found.format(), WeightsFormat::Pickle);
 }
 
 #[test]
 fn a_folder_that_lacks_a_file_says_which() {
     let index = "model.safetensors.index.json";
-    let cases: [(&[&str], &str, &str); 8] = [
+    let cases: [(&[&str], &str, &str); 9] = [
         (&[], "", "expected config.json"),
-        (&["config.json", "model.safetensors"], "", "expected tokenizer.json or vocab.txt"),
-        (&["config.json", "tokenizer.json"], "", "expected model.safetensors, or model.safetensors.index.json"),
+        (&["config.json", "model.safetensors"], "", "expected tokenizer.json, vocab.txt, or vocab.json and merges.txt"),
+        (&["config.json", "model.safetensors", "vocab.json"], "", "expected tokenizer.json, vocab.txt, or vocab.json and merges.txt"),
+        (&["config.json", "tokenizer.json"], "", "expected model.safetensors, pytorch_model.bin, or an index"),
         (&["config.json", "tokenizer.json", index], r#"{"weight_map": {"a": "x.safetensors"}}"#, "expected x.safetensors"),
         (&["config.json", "tokenizer.json", index], r#"{"weight_map": {"a": "../x.safetensors"}}"#, "beside it"),
         (&["config.json", "tokenizer.json", index], r#"{"weight_map": {"a": "x.bin"}}"#, "beside it"),
@@ -91,7 +104,10 @@ fn a_folder_that_lacks_a_file_says_which() {
         assert!(error.contains(part) && error.contains(&made.path().display().to_string()), "{error}");
     }
     let absent = folder(Path::new("no/such/folder")).unwrap_err().to_string();
-    assert!(absent.contains("no/such/folder: expected a folder with config.json") && absent.contains("found nothing"), "{absent}");
+    assert!(
+        absent.contains("no/such/folder: expected a folder with config.json, weights and a tokenizer") && absent.contains("found nothing"),
+        "{absent}"
+    );
 }
 
 const WEIGHTS: &[u8] = b"weights of a model, long enough to break in the middle";
@@ -200,8 +216,8 @@ fn a_refusal_names_the_file_and_the_status() {
         (config, Answer::Status(403), "answered 403 (no such repository, or a private"),
         (config, Answer::Status(404), "owner/name@v1, config.json: the hub answered 404 (no such repository, revision or file)"),
         (tokenizer, Answer::Status(500), "owner/name@v1, tokenizer.json: the hub answered 500"),
-        (tokenizer, Answer::Status(404), "owner/name@v1: expected tokenizer.json or vocab.txt"),
-        ("/owner/name/resolve/v1/model.safetensors", Answer::Status(404), "expected model.safetensors, or model.safetensors.index.json"),
+        (tokenizer, Answer::Status(404), "owner/name@v1: expected tokenizer.json, vocab.txt, or vocab.json"),
+        ("/owner/name/resolve/v1/model.safetensors", Answer::Status(404), "expected model.safetensors, pytorch_model.bin"),
         (config, Answer::Bytes(b"{}".to_vec()), "owner/name@v1, config.json: Header x-repo-commit is missing"),
     ];
     for (path, answer, part) in cases {
