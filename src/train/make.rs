@@ -11,7 +11,7 @@ use super::fit::FitRecord;
 use super::groups::Groups;
 use super::held_out::HeldOut;
 use super::journal::Journal;
-use super::oof::{JudgedRows, calibrate};
+use super::oof::{JudgedRows, PolicyReport, calibrate};
 use super::recipe::FinalFit;
 use super::report::Drift;
 use super::split::Folds;
@@ -24,6 +24,8 @@ use crate::nn::Snapshot;
 pub(super) struct Made {
     pub(super) weights: PackedWeights,
     pub(super) decider: Decider,
+    /// Where its thresholds come from.
+    pub(super) policy: PolicyReport,
     /// The rows that the weights were fitted on.
     pub(super) trained: Dataset,
     /// In the order fitted.
@@ -62,6 +64,7 @@ pub(super) fn make(
     let mut made = Made {
         weights: pack(&weights, recipe.bundle.precision)?,
         decider: calibration.decider,
+        policy: calibration.policy,
         trained,
         fits,
         sets: vec![measured],
@@ -108,6 +111,7 @@ impl Made {
         self.fits.push(record);
         self.weights = pack(&weights, recipe.bundle.precision)?;
         self.decider = calibration.decider;
+        self.policy = calibration.policy;
         self.trained = both.data;
         self.warnings.extend(calibration.warnings);
         Ok(())

@@ -45,6 +45,7 @@ pub use error::TrainError;
 pub use evaluate::{evaluate, table};
 pub use fit::FitRecord;
 pub use journal::{Progress, StepLine};
+pub use oof::{PolicyChoice, PolicyReport};
 pub use repeat::{Repeats, Spread, SpreadSet};
 pub use report::{Drift, RunReport};
 pub use run::{Surroundings, run};

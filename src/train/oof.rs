@@ -2,14 +2,16 @@
 //!
 //! What ships is fitted on all rows judged. What is reported about those rows is cross-fitted: the
 //! calibrators and thresholds that judge a part of the rows were fitted on the other parts alone, so
-//! no row is reported on by numbers tuned on it. Parts are the folds; when one fold alone was
-//! fitted, parts of its held-out rows.
+//! no row is reported on by numbers tuned on it; a choice between threshold policies is made anew for
+//! each part. Parts are the folds; when one fold alone was fitted, parts of its held-out rows.
+
+use serde::Serialize;
 
 use super::TrainError;
 use super::cross::OutOfFold;
-use super::recipe::Recipe;
-use crate::decide::fit::{CrossFitted, cross_fit, fit_all};
-use crate::decide::{Decider, Logits};
+use super::recipe::{Recipe, ThresholdRule};
+use crate::decide::fit::{Candidates, CrossFitted, choose_policy, cross_fit, cross_fit_choosing, fit_all};
+use crate::decide::{Decider, Logits, ThresholdPolicy};
 use crate::spec::{Targets, Task};
 
 /// Rows judged by models that did not see them.
@@ -27,6 +29,8 @@ pub(super) struct Calibration {
     pub(super) decider: Decider,
     /// Is reported.
     pub(super) honest: CrossFitted,
+    /// Which policy the thresholds come from.
+    pub(super) policy: PolicyReport,
     /// What could not be fitted.
     pub(super) warnings: Vec<String>,
 }
@@ -51,13 +55,48 @@ impl JudgedRows {
     }
 }
 
+/// The threshold policy of what ships, and how it was come by.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PolicyReport {
+    /// The policy.
+    pub policy: String,
+    /// None when the recipe names its policy.
+    pub choice: Option<PolicyChoice>,
+}
+
+/// How a policy was chosen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PolicyChoice {
+    /// The figure it was chosen for.
+    pub objective: String,
+    /// Every candidate and that figure of its cross-fitted decisions. The best of several flatters: the
+    /// figures out of fold are those of choices made without the rows that they judge.
+    pub candidates: Vec<(String, f64)>,
+    /// What each part's rows, as a rule a fold's, were judged by: chosen on the other parts.
+    pub folds: Vec<String>,
+}
+
 /// Fits the recipe's calibrators and thresholds, on all rows and part by part.
 pub(super) fn calibrate(recipe: &Recipe, judged: &JudgedRows) -> Result<Calibration, TrainError> {
-    let labels = &recipe.data.labels;
+    let (labels, kind) = (&recipe.data.labels, recipe.calibration);
     let JudgedRows { logits, targets, parts } = judged;
-    let fitted = fit_all(logits, targets, parts, recipe.calibration, recipe.thresholds)?;
-    let honest = cross_fit(logits, targets, parts, recipe.calibration, recipe.thresholds)?;
+    let (policy, choice, honest) = match recipe.thresholds {
+        ThresholdRule::Policy(policy) => (policy, None, cross_fit(logits, targets, parts, kind, policy)?),
+        ThresholdRule::Choose(objective) => {
+            let candidates = Candidates::grid(objective);
+            let choice = choose_policy(logits, targets, parts, kind, &candidates)?;
+            let honest = cross_fit_choosing(logits, targets, parts, kind, &candidates)?;
+            let names = candidates.policies.iter().map(ThresholdPolicy::to_string);
+            let report = PolicyChoice {
+                objective: objective.to_string(),
+                candidates: names.zip(choice.values).collect(),
+                folds: honest.policies.iter().map(ThresholdPolicy::to_string).collect(),
+            };
+            (choice.policy, Some(report), honest)
+        }
+    };
+    let fitted = fit_all(logits, targets, parts, kind, policy)?;
     let warnings = fitted.warnings.iter().chain(&honest.warnings).map(|warning| warning.told(labels)).collect();
     let decider = Decider::new(labels.clone(), Task::MultiLabel.activation(), fitted.calibrators, fitted.thresholds)?;
-    Ok(Calibration { decider, honest, warnings })
+    Ok(Calibration { decider, honest, policy: PolicyReport { policy: policy.to_string(), choice }, warnings })
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::fit::FitRecord;
+use super::oof::PolicyReport;
 use super::repeat::{Repeats, Spread, SpreadSet};
 use crate::bundle::{Figure, Figures, MeasuredSet};
 use crate::spec::LabelSet;
@@ -39,6 +40,8 @@ pub struct RunReport {
     pub engines_differ_by: f64,
     /// Calibrator and threshold of each label.
     pub decisions: Vec<(String, f64)>,
+    /// Where the thresholds come from.
+    pub policy: PolicyReport,
     /// What was noticed, wherever.
     pub warnings: Vec<String>,
 }
@@ -81,6 +84,7 @@ impl RunReport {
             "split": self.split,
             "shipped": self.shipped,
             "decisions": decisions,
+            "threshold_policy": self.policy,
             "sets": self.sets.iter().map(set_json).collect::<Vec<_>>(),
             "repeats": self.repeats,
             "drift": self.drift,
@@ -125,6 +129,12 @@ impl RunReport {
         push(text, format_args!("\n## Calibrators and thresholds\n\n| label | calibrator | threshold |\n|---|---|---|"));
         for (label, (calibrator, threshold)) in self.labels.names().iter().zip(&self.decisions) {
             push(text, format_args!("| {label} | {calibrator} | {threshold:.3} |"));
+        }
+        push(text, format_args!("\nThresholds by {}.", self.policy.policy));
+        if let Some(choice) = &self.policy.choice {
+            push(text, format_args!("Chosen for {} of cross-fitted decisions:\n\n| policy | {0} |\n|---|---|", choice.objective));
+            choice.candidates.iter().for_each(|(policy, value)| push(text, format_args!("| {policy} | {value:.4} |")));
+            push(text, format_args!("\nFor the figures out of fold each fold's was chosen on the others: {}.", choice.folds.join("; ")));
         }
     }
 

@@ -71,6 +71,7 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
     let cargo = Cargo {
         weights: made.weights,
         decider: made.decider,
+        policy: &made.policy,
         trained: &made.trained,
         metrics: made.sets.clone(),
         golden: &place(around, &recipe.bundle.golden),
@@ -96,6 +97,7 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
         drift: made.drift,
         engines_differ_by: parity.max_abs_logit_difference,
         decisions,
+        policy: made.policy,
     };
     files::write_json(&around.run.join("report.json"), &report.json())?;
     files::write(&around.run.join("report.md"), report.markdown().as_bytes())?;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::cross::{Ground, packed_logits};
 use super::data::Dataset;
+use super::oof::PolicyReport;
 use super::recipe::{FinalFit, Recipe};
 use super::{TrainError, files};
 use crate::bundle::{
@@ -25,6 +26,7 @@ pub(super) struct Cargo<'a> {
     pub(super) decider: Decider,
     /// The rows that the weights were fitted on.
     pub(super) trained: &'a Dataset,
+    pub(super) policy: &'a PolicyReport,
     pub(super) metrics: Vec<MeasuredSet>,
     /// Golden texts, one a line.
     pub(super) golden: &'a Path,
@@ -57,7 +59,7 @@ pub(super) fn stage(
         weights: cargo.weights,
         graph: Some(graph),
         decider: cargo.decider,
-        threshold_policy: policy(recipe),
+        threshold_policy: policy(recipe, cargo.policy),
         tolerance: TOLERANCE,
         golden,
         provenance: provenance(ground, cargo.trained, cargo.git),
@@ -81,9 +83,13 @@ fn golden(ground: &Ground<'_>, cargo: &Cargo<'_>) -> Result<GoldenSet, TrainErro
     Ok(GoldenSet { texts, ids: encodings.iter().map(|encoding| encoding.ids().to_vec()).collect(), logits, probabilities })
 }
 
-fn policy(recipe: &Recipe) -> String {
+fn policy(recipe: &Recipe, report: &PolicyReport) -> String {
     let dev = if recipe.final_fit == FinalFit::RefitWithDev { " and of the held-out file" } else { "" };
-    format!("{}, fitted on calibrated out-of-fold probabilities of {}{dev}", recipe.thresholds, recipe.folds.split)
+    let chosen = report
+        .choice
+        .as_ref()
+        .map_or(String::new(), |choice| format!(", chosen among {} for cross-fitted {}", choice.candidates.len(), choice.objective));
+    format!("{}{chosen}, fitted on calibrated out-of-fold probabilities of {}{dev}", report.policy, recipe.folds.split)
 }
 
 /// Which model ships, for a report.

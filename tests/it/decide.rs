@@ -4,11 +4,10 @@
 use std::fs;
 
 use limbic::decide::fit::{
-    Candidates, DEFAULT_THRESHOLD, Doubt, Objective, calibrator, choose_policy, cross_fit, cross_fit_choosing, fit_all, fit_thresholds,
+    Candidates, DEFAULT_THRESHOLD, Doubt, Objective, calibrator, choose_policy, cross_fit, cross_fit_choosing, fit_all,
 };
-use limbic::decide::{Calibrator, CalibratorKind, Decider, Logits, Probabilities, ThresholdPolicy, Thresholds};
+use limbic::decide::{Calibrator, CalibratorKind, Decider, Logits, Probabilities, ThresholdPolicy};
 use limbic::spec::{Activation, LabelSet, Targets};
-use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::Deserialize;
@@ -30,13 +29,19 @@ struct Case {
     isotonic: Vec<f64>,
     temperature: Vec<f64>,
     beta: Vec<f64>,
+    auto: String,
+}
+
+fn samples() -> Fixture {
+    let found: Fixture = serde_json::from_slice(&fs::read(fixture("calibration.json")).expect("a fixture")).expect("samples");
+    assert_eq!(found.cases.len(), 9);
+    found
 }
 
 #[test]
 fn calibrators_are_those_of_scikit_learn() {
-    let Fixture { probes, cases } = serde_json::from_slice(&fs::read(fixture("calibration.json")).expect("a fixture")).expect("samples");
-    assert_eq!(cases.len(), 7);
-    for Case { name, logits, held, sigmoid, isotonic, temperature, beta } in cases {
+    let Fixture { probes, cases } = samples();
+    for Case { name, logits, held, sigmoid, isotonic, temperature, beta, .. } in cases {
         let held: Vec<bool> = held.iter().map(|held| *held == 1).collect();
         let kinds = [
             (CalibratorKind::Sigmoid, sigmoid),
@@ -52,6 +57,23 @@ fn calibrators_are_those_of_scikit_learn() {
             }
         }
     }
+}
+
+#[test]
+fn the_choice_between_calibrators_is_that_of_the_reference() {
+    let mut chosen = Vec::new();
+    for Case { name, logits, held, auto, .. } in samples().cases {
+        let rows = logits.len();
+        let folds: Vec<usize> = (0..rows).map(|row| row % 3).collect();
+        let column = Logits::new(1, logits.iter().map(|logit| *logit as f32).collect()).expect("finite");
+        let targets = Targets::new(rows, 1, held.iter().map(|held| *held == 1).collect()).expect("a column");
+        let fitted = fit_all(&column, &targets, &folds, CalibratorKind::Auto, ThresholdPolicy::Fixed(0.5)).expect("rows");
+        assert_eq!(fitted.calibrators[0].kind(), auto, "{name}");
+        chosen.push(auto);
+    }
+    chosen.sort();
+    chosen.dedup();
+    assert_eq!(chosen, ["beta", "identity", "isotonic", "sigmoid", "temperature"], "each kind is somewhere the right one");
 }
 
 #[test]
@@ -89,7 +111,7 @@ fn cross_fitting_never_looks_at_the_fold_it_judges() {
     let (logits, targets, folds) = made(1, 300, 4);
     let candidates = Candidates { policies: vec![ThresholdPolicy::Fixed(0.5), PER_LABEL], objective: Objective::MacroF1 };
     let run = |targets: &Targets| {
-        let plain = cross_fit(&logits, targets, &folds, CalibratorKind::Best, PER_LABEL).expect("five folds");
+        let plain = cross_fit(&logits, targets, &folds, CalibratorKind::Auto, PER_LABEL).expect("five folds");
         (plain, cross_fit_choosing(&logits, targets, &folds, CalibratorKind::Sigmoid, &candidates).expect("five folds"))
     };
     let as_it_is = run(&targets);
@@ -175,6 +197,10 @@ fn what_does_not_fit_together_is_refused() {
         assert!(fit_all(&logits, &targets, &folds, kind, ThresholdPolicy::PerLabelF1 { shrink }).is_err(), "shrink {shrink}");
     }
     assert!(fit_all(&logits, &targets, &folds, kind, ThresholdPolicy::Fixed(f64::NAN)).is_err());
+    for target in [0.0, -0.1, 1.1, f64::NAN] {
+        assert!(fit_all(&logits, &targets, &folds, kind, ThresholdPolicy::TargetPrecision(target)).is_err(), "precision {target}");
+        assert!(fit_all(&logits, &targets, &folds, kind, ThresholdPolicy::TargetRecall(target)).is_err(), "recall {target}");
+    }
     let none = Candidates { policies: vec![], objective: Objective::Jaccard };
     assert!(choose_policy(&logits, &targets, &folds, kind, &none).is_err(), "no candidate");
 }
@@ -182,91 +208,7 @@ fn what_does_not_fit_together_is_refused() {
 #[test]
 fn names_in_recipes_are_stable() {
     let kinds =
-        [CalibratorKind::Identity, CalibratorKind::Sigmoid, CalibratorKind::Best].map(|kind| serde_json::to_string(&kind).expect("a name"));
-    assert_eq!(kinds, ["\"identity\"", "\"sigmoid\"", "\"best\""]);
+        [CalibratorKind::Identity, CalibratorKind::Sigmoid, CalibratorKind::Auto].map(|kind| serde_json::to_string(&kind).expect("a name"));
+    assert_eq!(kinds, ["\"identity\"", "\"sigmoid\"", "\"auto\""]);
     assert_eq!(serde_json::to_string(&PER_LABEL).expect("a policy"), "{\"per_label_f1\":{\"shrink\":0.25}}");
-}
-
-/// F1 of one label at a threshold.
-fn f1(scores: &[f32], held: &[bool], threshold: f64) -> f64 {
-    let given = scores.iter().map(|score| f64::from(*score) >= threshold);
-    let (mut both, mut sizes) = (0.0, 0.0);
-    for (given, held) in given.zip(held) {
-        both += f64::from(u8::from(given && *held));
-        sizes += f64::from(u8::from(given) + u8::from(*held));
-    }
-    if sizes == 0.0 { 0.0 } else { 2.0 * both / sizes }
-}
-
-/// Scores with many ties, the ends 0 and 1 among them.
-fn scored(labels: usize) -> impl Strategy<Value = (Vec<f32>, Vec<bool>)> {
-    prop::collection::vec(
-        (prop_oneof![(0..=10u8).prop_map(|tenth| f32::from(tenth) / 10.0), 0.0..1.0f32], any::<bool>()),
-        labels..40 * labels,
-    )
-    .prop_map(move |mut cells| {
-        cells.truncate(cells.len() / labels * labels);
-        cells.into_iter().unzip()
-    })
-}
-
-fn fitted(policy: ThresholdPolicy, labels: usize, scores: &[f32], held: &[bool]) -> Thresholds {
-    let probabilities = Probabilities::new(labels, scores.to_vec()).expect("in range");
-    let targets = Targets::new(scores.len() / labels, labels, held.to_vec()).expect("a matrix");
-    fit_thresholds(policy, &probabilities, &targets).expect("rows").0
-}
-
-proptest! {
-    #[test]
-    fn no_threshold_beats_the_tuned_one((scores, held) in scored(1)) {
-        let tuned = fitted(ThresholdPolicy::PerLabelF1 { shrink: 0.0 }, 1, &scores, &held).values()[0];
-        if held.contains(&true) {
-            let found = f1(&scores, &held, tuned);
-            let tried = scores.iter().map(|score| f64::from(*score)).chain([0.0, 1.0, 0.5]);
-            for threshold in tried {
-                prop_assert!(found >= f1(&scores, &held, threshold), "{tuned} loses to {threshold}");
-            }
-            // Scores apart from 0 lie clear of the cut, so the last digit of a score cannot decide.
-            prop_assert!(scores.iter().all(|score| *score == 0.0 || f64::from(*score) != tuned));
-        } else {
-            prop_assert_eq!(tuned, DEFAULT_THRESHOLD);
-        }
-    }
-
-    #[test]
-    fn no_common_threshold_beats_the_global_one((scores, held) in scored(3)) {
-        let macro_f1 = |threshold: f64| {
-            let column = |label: usize| scores.iter().zip(&held).skip(label).step_by(3).map(|(score, held)| (*score, *held)).unzip();
-            let of_label = |label| { let (scores, held): (Vec<f32>, Vec<bool>) = column(label); f1(&scores, &held, threshold) };
-            (0..3).map(of_label).sum::<f64>() / 3.0
-        };
-        let found = fitted(ThresholdPolicy::GlobalF1, 3, &scores, &held);
-        prop_assert!(found.values().iter().all(|value| *value == found.values()[0]));
-        for score in &scores {
-            prop_assert!(macro_f1(found.values()[0]) >= macro_f1(f64::from(*score)) - 1e-9);
-        }
-    }
-
-    #[test]
-    fn the_prior_of_the_pull_is_best_for_jaccard((scores, held) in scored(2)) {
-        let jaccard = |threshold: f64| {
-            let of_row = |(scores, held): (&[f32], &[bool])| {
-                let given = |label: usize| f64::from(scores[label]) >= threshold;
-                let both = (0..2).filter(|&label| given(label) && held[label]).count();
-                let either = (0..2).filter(|&label| given(label) || held[label]).count();
-                if either == 0 { 1.0 } else { both as f64 / either as f64 }
-            };
-            scores.chunks(2).zip(held.chunks(2)).map(of_row).sum::<f64>()
-        };
-        let at = |shrink| fitted(ThresholdPolicy::PerLabelF1 { shrink }, 2, &scores, &held).values().to_vec();
-        let (tuned, pulled, prior) = (at(0.0), at(0.3), at(1.0));
-        for label in 0..2 {
-            if held.iter().skip(label).step_by(2).any(|held| *held) {
-                prop_assert!(scores.iter().all(|score| jaccard(prior[label]) >= jaccard(f64::from(*score)) - 1e-9));
-                prop_assert!((pulled[label] - (0.3 * prior[label] + 0.7 * tuned[label])).abs() < 1e-12);
-            } else {
-                prop_assert_eq!([tuned[label], pulled[label], prior[label]], [DEFAULT_THRESHOLD; 3]);
-            }
-        }
-    }
 }

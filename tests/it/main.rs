@@ -11,6 +11,7 @@
 mod backend;
 mod bundle;
 mod decide;
+mod decide_policies;
 mod export;
 mod metrics;
 mod nn_checkpoint;

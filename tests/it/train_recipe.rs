@@ -70,15 +70,20 @@ fn overrides_are_typed_by_toml() {
 
 #[test]
 fn the_echo_reads_back_to_the_same_recipe() {
-    let variants: [&[&str]; 8] = [
+    let variants: [&[&str]; 13] = [
         &[],
         &["loss.weighting=class_weight", "schedule.kind=cosine", "schedule.warmup=0.1", "data.dev=dev.jsonl", "data.rows=100"],
         &["loss.weighting=pos_weight", "loss.cap=8.0", "schedule.kind=plateau", "schedule.warmup=7", "train.ema=0.999"],
-        &["thresholds.policy=per_label_f1", "thresholds.shrink=0.5", "calibration.kind=best", "bundle.precision=int8_weights"],
+        &["thresholds.policy=per_label_f1", "thresholds.shrink=0.5", "calibration.kind=auto", "bundle.precision=int8_weights"],
         &["folds.k=10", "folds.only=9", "folds.trained_rows=2000", "folds.held_out_rows=1000", "final.fit=fold"],
         &["folds.kind=holdout", "folds.fraction=0.3", "folds.stratify=false"],
         &["data.dev=dev.jsonl", "final.include_dev=true", "repeat.seeds=[1, 2]"],
         &["thresholds.policy=global_f1", "early_stopping.patience=3", "early_stopping.min_delta=0.001", "train.restore=best"],
+        &["thresholds.policy=expected_f1", "thresholds.shrink=0.25"],
+        &["thresholds.policy=target_precision", "thresholds.value=0.8"],
+        &["thresholds.policy=target_recall", "thresholds.value=1.0"],
+        &["thresholds.policy=choose"],
+        &["thresholds.policy=choose", "thresholds.objective=macro_f1_and_jaccard"],
     ];
     for overrides in variants {
         let recipe = load(overrides).unwrap();
@@ -91,9 +96,14 @@ fn hashes_follow_what_they_stand_for() {
     let hashes =
         |sets: &[&str]| load(&[&["data.dev=dev.jsonl"], sets].concat()).map(|recipe| (recipe.hash(), recipe.fitting_hash())).unwrap();
     let (whole, fitting) = hashes(&[]);
-    for later in
-        ["calibration.kind=isotonic", "thresholds.policy=global_f1", "bundle.name=other", "repeat.seeds=[1]", "final.include_dev=true"]
-    {
+    for later in [
+        "calibration.kind=isotonic",
+        "thresholds.policy=global_f1",
+        "thresholds.policy=choose",
+        "bundle.name=other",
+        "repeat.seeds=[1]",
+        "final.include_dev=true",
+    ] {
         let (changed, same) = hashes(&[later]);
         assert!(changed != whole && same == fitting, "{later}");
     }
@@ -134,7 +144,12 @@ fn wrong_recipes_are_refused() {
         (&["final.include_dev=true"], "final.include_dev is true: expected false without data.dev"),
         (&["final.include_dev=true", "folds.only=0", "final.fit=fold"], "final.include_dev is true: expected false when final.fit is fold"),
         (&["data.labels=[\"a\", \"a\"]"], "data.labels is label \"a\" stands twice: expected distinct label names"),
-        (&["thresholds.shrink=0.5"], "thresholds.shrink is set: expected no value unless thresholds.policy is per_label_f1"),
+        (&["thresholds.shrink=0.5"], "thresholds.shrink is set: expected no value unless thresholds.policy is per_label_f1 or expected_f1"),
+        (&["thresholds.objective=jaccard"], "thresholds.objective is set: expected no value unless thresholds.policy is choose"),
+        (&["thresholds.policy=choose", "thresholds.value=0.5"], "expected no value unless thresholds.policy is fixed, target_precision"),
+        (&["thresholds.policy=choose", "folds.k=2"], "folds.k is 2: expected at least 3, because thresholds.policy is choose"),
+        (&["thresholds.policy=target_recall"], "thresholds.value is missing: the precision or recall that each label shall reach"),
+        (&["thresholds.policy=target_precision", "thresholds.value=0.0"], "thresholds.value is 0: expected a number in (0, 1]"),
         (&["early_stopping.min_delta=0.1"], "early_stopping.patience is missing: evaluations without improvement that are borne"),
         (&["train.seed=-1"], "recipe.toml: invalid value: integer `-1`"),
     ];
@@ -142,7 +157,7 @@ fn wrong_recipes_are_refused() {
         let found = load(overrides).unwrap_err();
         assert!(found.contains(expected), "{overrides:?}: {found}");
     }
-    assert_eq!(cases.len(), 29);
+    assert_eq!(cases.len(), 34);
     for (key, line) in [("model.base", "base = \"some/base\"\n"), ("optimizer.lr", "lr = 1e-4\n"), ("bundle.out", "out = \"out\"\n")] {
         let found = parse(&LEAST.replacen(line, "", 1), &[]).unwrap_err();
         assert!(found.starts_with(&format!("{key} is missing: ")), "{found}");

@@ -10,10 +10,10 @@ use super::logistic::minimise;
 use super::{CalibratorKind, Doubt, softplus};
 use crate::decide::{Calibrator, DecideError};
 
-/// Candidates of [`CalibratorKind::Best`], the plainest first: it wins ties.
+/// Candidates of [`CalibratorKind::Auto`], the plainest first: it wins ties and near-ties.
 const CANDIDATES: [CalibratorKind; 5] =
     [CalibratorKind::Identity, CalibratorKind::Temperature, CalibratorKind::Sigmoid, CalibratorKind::Beta, CalibratorKind::Isotonic];
-/// Folds of [`CalibratorKind::Best`] where the caller has none.
+/// Folds of [`CalibratorKind::Auto`] where the caller has none.
 const OWN_FOLDS: usize = 5;
 /// Keeps one confident mistake from deciding by itself: the clip of the reported log-loss.
 const CLIP: f64 = f32::EPSILON as f64;
@@ -100,7 +100,7 @@ pub(super) fn fit(kind: CalibratorKind, sample: &Sample<'_>) -> (Calibrator, Opt
         CalibratorKind::Sigmoid => platt(sample),
         CalibratorKind::Beta => beta(sample),
         CalibratorKind::Isotonic => Some(super::isotonic::fit(sample.logits, sample.targets)),
-        CalibratorKind::Best => Some(best(sample)),
+        CalibratorKind::Auto => Some(auto(sample)),
     };
     match fitted.and_then(|calibrator| calibrator.checked().ok()) {
         Some(calibrator) => (calibrator, None),
@@ -150,30 +150,43 @@ fn prior(sample: &Sample<'_>) -> f64 {
     ((yes + 1.0) / (sample.targets.len() as f64 - yes + 1.0)).ln()
 }
 
-/// The candidate with the lowest log-loss on rows it was not fitted on, fitted on all rows.
-fn best(sample: &Sample<'_>) -> Calibrator {
+/// The plainest candidate whose log-loss on rows it was not fitted on is within one standard error of
+/// the lowest, fitted on all rows. The error is that of the mean difference between the two over rows.
+fn auto(sample: &Sample<'_>) -> Calibrator {
     let folds = sample.folds();
-    let losses = CANDIDATES.map(|kind| held_out_loss(kind, sample, &folds));
-    let winner = (1..CANDIDATES.len()).fold(0, |winner, next| if losses[next] < losses[winner] { next } else { winner });
+    let losses = CANDIDATES.map(|kind| held_out_losses(kind, sample, &folds));
+    let sums = losses.each_ref().map(|losses| losses.iter().sum::<f64>());
+    let least = (1..CANDIDATES.len()).fold(0, |least, next| if sums[next] < sums[least] { next } else { least });
+    let winner = (0..least).find(|plain| near(&losses[*plain], &losses[least])).unwrap_or(least);
     fit(CANDIDATES[winner], sample).0
 }
 
-fn held_out_loss(kind: CalibratorKind, sample: &Sample<'_>, folds: &[usize]) -> f64 {
+/// Whether the mean of `losses` is within one standard error of that of `least`.
+fn near(losses: &[f64], least: &[f64]) -> bool {
+    let rows = losses.len() as f64;
+    let gaps = || losses.iter().zip(least).map(|(loss, least)| loss - least);
+    let mean = gaps().sum::<f64>() / rows;
+    let variance = gaps().map(|gap| (gap - mean) * (gap - mean)).sum::<f64>() / (rows - 1.0);
+    mean * mean <= variance / rows
+}
+
+/// The log-loss of every row by the calibrator that the other folds give.
+fn held_out_losses(kind: CalibratorKind, sample: &Sample<'_>, folds: &[usize]) -> Vec<f64> {
     let mut names = folds.to_vec();
     names.sort_unstable();
     names.dedup();
-    let of_fold = |fold: &usize| {
-        let others = |row: &usize| folds[*row] != *fold;
+    let mut losses = vec![0.0; folds.len()];
+    for fold in names {
+        let others = |row: &usize| folds[*row] != fold;
         let logits: Vec<f64> = (0..folds.len()).filter(others).map(|row| sample.logits[row]).collect();
         let targets: Vec<bool> = (0..folds.len()).filter(others).map(|row| sample.targets[row]).collect();
         let calibrator = fit(kind, &Sample { logits: &logits, targets: &targets, folds: &[] }).0;
-        let cost = |row: usize| {
+        for row in (0..folds.len()).filter(|row| !others(row)) {
             let chance = calibrator.probability(sample.logits[row]).clamp(CLIP, 1.0 - CLIP);
-            -(if sample.targets[row] { chance } else { 1.0 - chance }).ln()
-        };
-        (0..folds.len()).filter(|row| !others(row)).map(cost).sum::<f64>()
-    };
-    names.iter().map(of_fold).sum()
+            losses[row] = -(if sample.targets[row] { chance } else { 1.0 - chance }).ln();
+        }
+    }
+    losses
 }
 
 #[cfg(test)]
@@ -184,7 +197,7 @@ mod tests {
     use super::*;
 
     const KINDS: [CalibratorKind; 5] =
-        [CalibratorKind::Temperature, CalibratorKind::Sigmoid, CalibratorKind::Beta, CalibratorKind::Isotonic, CalibratorKind::Best];
+        [CalibratorKind::Temperature, CalibratorKind::Sigmoid, CalibratorKind::Beta, CalibratorKind::Isotonic, CalibratorKind::Auto];
 
     fn sample() -> impl Strategy<Value = (Vec<f64>, Vec<bool>)> {
         prop::collection::vec((prop_oneof![-6.0..6.0f64, -1e4..1e4f64, Just(0.5)], any::<bool>()), 1..60)
@@ -232,16 +245,23 @@ mod tests {
     }
 
     #[test]
-    fn the_best_of_a_plain_sample_is_no_worse_than_each() {
+    fn the_plainest_that_is_as_good_is_chosen() {
         let logits: Vec<f64> = (0..300).map(|row| f64::from(row * 37 % 101) / 10.0 - 5.0).collect();
-        let targets: Vec<bool> = (0..300).map(|row| sigmoid(logits[row] * 0.4 - 1.0) > f64::from(row as u32 * 53 % 97) / 97.0).collect();
-        let sample = Sample { logits: &logits, targets: &targets, folds: &[] };
-        let folds = sample.folds();
-        let chosen = best(&sample);
-        let losses = CANDIDATES.map(|kind| held_out_loss(kind, &sample, &folds));
-        let least = (0..5).min_by(|left, right| losses[*left].total_cmp(&losses[*right])).unwrap();
-        assert_eq!(chosen, fit(CANDIDATES[least], &sample).0, "losses {losses:?}");
-        assert!(losses[0] > losses[least], "the sample was made to need a calibrator");
+        let kind = |slope: f64, offset: f64| {
+            let held = |row: usize| sigmoid(logits[row] * slope + offset) > f64::from(row as u32 * 53 % 97) / 97.0;
+            let targets: Vec<bool> = (0..300).map(held).collect();
+            auto(&Sample { logits: &logits, targets: &targets, folds: &[] }).kind()
+        };
+        assert_eq!([kind(0.3, 0.0), kind(0.4, -1.5)], ["temperature", "sigmoid"]);
+    }
+
+    #[test]
+    fn near_is_within_one_standard_error() {
+        let least = [0.5, 0.5, 0.5, 0.5];
+        assert!(near(&least, &least), "equal");
+        assert!(!near(&[0.6, 0.6, 0.6, 0.6], &least), "worse on every row alike");
+        // Mean difference and standard error are 0.25; then the one is 0.31 and the other 0.24.
+        assert!(near(&[1.5, 0.5, 0.5, 0.5], &least) && !near(&[1.5, 0.75, 0.5, 0.5], &least));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Fitting on all rows, to ship; and fold by fold, to report.
 
+use rayon::prelude::*;
+
 use super::calibrators::{Sample, fit};
-use super::thresholds::fit_thresholds;
-use super::{CalibratorKind, Objective, ThresholdPolicy, Warning};
+use super::thresholds::{Tuner, fit_thresholds};
+use super::{CalibratorKind, Candidates, ThresholdPolicy, Warning};
 use crate::decide::{Calibrator, DecideError, Logits, Probabilities, Thresholds};
 use crate::spec::Targets;
 
@@ -30,15 +32,6 @@ pub struct CrossFitted {
     pub warnings: Vec<Warning>,
 }
 
-/// Threshold policies to choose from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidates {
-    /// At least one, the safest first: it wins ties.
-    pub policies: Vec<ThresholdPolicy>,
-    /// What the cross-fitted decisions are judged by.
-    pub objective: Objective,
-}
-
 /// A chosen policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
@@ -51,7 +44,7 @@ pub struct Choice {
 
 /// Fits calibrators and thresholds on all rows: what ships.
 ///
-/// `folds` names each row's fold; only [`CalibratorKind::Best`] looks at it.
+/// `folds` names each row's fold; only [`CalibratorKind::Auto`] looks at it.
 ///
 /// # Errors
 /// [`DecideError::Shape`] when rows or labels differ or there is no row;
@@ -123,8 +116,9 @@ pub fn choose_policy(
         let (calibrators, _) = calibrate(&train, &truth, &fold.folds_of_others(folds), kind);
         let fitted_on = Calibrator::apply(&calibrators, &train);
         let held_out = Calibrator::apply(&calibrators, &logits.select(&fold.rows));
+        let tuner = Tuner::new(&fitted_on, &truth)?;
         for (policy, decisions) in candidates.policies.iter().zip(&mut decisions) {
-            let (thresholds, _) = fit_thresholds(*policy, &fitted_on, &truth)?;
+            let (thresholds, _) = tuner.fit(*policy)?;
             fold.place(thresholds.decide(&held_out)?, decisions);
         }
     }
@@ -162,15 +156,14 @@ fn by_fold(
 
 /// One calibrator a label.
 fn calibrate(logits: &Logits, targets: &Targets, folds: &[usize], kind: CalibratorKind) -> (Vec<Calibrator>, Vec<Warning>) {
-    let mut warnings = Vec::new();
     let of_label = |label: usize| {
         let column: Vec<f64> = logits.column(label).map(f64::from).collect();
         let held: Vec<bool> = targets.column(label).collect();
         let (calibrator, doubt) = fit(kind, &Sample { logits: &column, targets: &held, folds });
-        warnings.extend(doubt.map(|doubt| Warning { label, fold: None, doubt }));
-        calibrator
+        (calibrator, doubt.map(|doubt| Warning { label, fold: None, doubt }))
     };
-    ((0..logits.labels()).map(of_label).collect(), warnings)
+    let (calibrators, warnings): (Vec<_>, Vec<_>) = (0..logits.labels()).into_par_iter().map(of_label).unzip();
+    (calibrators, warnings.into_iter().flatten().collect())
 }
 
 /// One fold: its rows, and all the others.

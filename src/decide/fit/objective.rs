@@ -1,5 +1,7 @@
 //! What thresholds are chosen for, followed cell by cell as more is predicted.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::spec::Targets;
@@ -14,6 +16,17 @@ pub enum Objective {
     Jaccard,
     /// The mean of the two.
     MacroF1AndJaccard,
+}
+
+impl fmt::Display for Objective {
+    /// As recipes name it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MacroF1 => "macro_f1",
+            Self::Jaccard => "jaccard",
+            Self::MacroF1AndJaccard => "macro_f1_and_jaccard",
+        })
+    }
 }
 
 impl Objective {

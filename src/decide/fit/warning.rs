@@ -15,6 +15,8 @@ pub enum Doubt {
     Constant,
     /// Higher logits go with fewer rows that hold the label.
     Falling,
+    /// No threshold reaches the target precision.
+    OutOfReach,
 }
 
 impl fmt::Display for Doubt {
@@ -24,6 +26,7 @@ impl fmt::Display for Doubt {
             Self::NoNegatives => "every row holds it: left uncalibrated",
             Self::Constant => "all its logits are equal: left uncalibrated",
             Self::Falling => "its logits fall as it becomes more frequent: left uncalibrated",
+            Self::OutOfReach => "no threshold reaches the policy's target: its threshold is 0.5",
         })
     }
 }

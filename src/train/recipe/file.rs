@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::structure::{FitName, SplitName};
 use super::{DecayScope, PhaseStart, Restore, Selection};
 use crate::decide::CalibratorKind;
+use crate::decide::fit::Objective;
 use crate::spec::{Pooling, Precision};
 use crate::text::Normalization;
 use crate::train::data::DataFormat;
@@ -112,7 +113,7 @@ section!(
 );
 section!(
     /// How probabilities become labels.
-    ThresholdsFile { policy: PolicyName, value: f64, shrink: f64, }
+    ThresholdsFile { policy: PolicyName, value: f64, shrink: f64, objective: Objective, }
 );
 section!(
     /// What is shipped.
@@ -186,6 +187,10 @@ pub(super) enum PolicyName {
     Fixed,
     GlobalF1,
     PerLabelF1,
+    ExpectedF1,
+    TargetPrecision,
+    TargetRecall,
+    Choose,
 }
 
 /// A whole number of steps, or a share of them all.

@@ -11,6 +11,7 @@ mod overrides;
 mod phases;
 mod resolve;
 mod structure;
+mod thresholds;
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,7 @@ use crate::text::Normalization;
 use file::RecipeFile;
 pub use phases::{PhaseRecipe, PhaseStart};
 pub use structure::{FinalFit, FoldsRecipe, Most, Split};
+pub use thresholds::ThresholdRule;
 
 /// Why a recipe was refused.
 #[derive(Debug, Error)]
@@ -116,7 +118,7 @@ pub struct Recipe {
     /// Kind of the calibrators.
     pub calibration: CalibratorKind,
     /// How thresholds are chosen.
-    pub thresholds: ThresholdPolicy,
+    pub thresholds: ThresholdRule,
     /// What is shipped.
     pub bundle: BundleRecipe,
 }
@@ -309,7 +311,7 @@ impl Recipe {
     pub fn fitting_hash(&self) -> String {
         let mut fitting = self.clone();
         fitting.calibration = CalibratorKind::Identity;
-        fitting.thresholds = ThresholdPolicy::Fixed(0.5);
+        fitting.thresholds = ThresholdRule::Policy(ThresholdPolicy::Fixed(0.5));
         fitting.repeat = Vec::new();
         if fitting.final_fit == FinalFit::RefitWithDev {
             fitting.final_fit = FinalFit::Refit;

@@ -3,15 +3,16 @@
 use std::fmt::Display;
 
 use super::file::{
-    BundleFile, CalibrationFile, Count, DataFile, EarlyStoppingFile, LossFile, ModelFile, OptimizerFile, PolicyName, RecipeFile,
-    RepeatFile, ScheduleFile, ScheduleName, ThresholdsFile, TrainFile, WeightingName,
+    BundleFile, CalibrationFile, Count, DataFile, EarlyStoppingFile, LossFile, ModelFile, OptimizerFile, RecipeFile, RepeatFile,
+    ScheduleFile, ScheduleName, TrainFile, WeightingName,
 };
 use super::phases::{phases, phases_file};
-use super::structure::{self, final_file, final_fit, folds_file, repeat};
+use super::structure::{self, Split, final_file, final_fit, folds_file, repeat};
 use super::{
-    BundleRecipe, DataRecipe, DecayScope, EarlyStopping, ModelRecipe, OptimizerRecipe, Recipe, RecipeError, Restore, Selection, TrainRecipe,
+    BundleRecipe, DataRecipe, DecayScope, EarlyStopping, ModelRecipe, OptimizerRecipe, Recipe, RecipeError, Restore, Selection,
+    ThresholdRule, TrainRecipe, thresholds,
 };
-use crate::decide::{CalibratorKind, ThresholdPolicy};
+use crate::decide::CalibratorKind;
 use crate::spec::{LabelSet, Pooling, Precision};
 use crate::text::Normalization;
 use crate::train::schedule::{ScheduleKind, Warmup};
@@ -20,6 +21,15 @@ use crate::train::weights::Weighting;
 pub(super) type Resolved<T> = Result<T, RecipeError>;
 
 pub(super) fn recipe(file: RecipeFile) -> Resolved<Recipe> {
+    let recipe = each(file)?;
+    // A choice of thresholds is reported by choices without one fold, which need two others.
+    if let (ThresholdRule::Choose(_), Split::Stratified { k, only: None }) = (recipe.thresholds, recipe.folds.split) {
+        within("folds.k", k, "at least 3, because thresholds.policy is choose", |&k| k >= 3)?;
+    }
+    Ok(recipe)
+}
+
+fn each(file: RecipeFile) -> Resolved<Recipe> {
     let folds = structure::folds(&file.folds)?;
     Ok(Recipe {
         model: model(file.model)?,
@@ -34,7 +44,7 @@ pub(super) fn recipe(file: RecipeFile) -> Resolved<Recipe> {
         phases: phases(&file.phases, optimizer(&file.optimizer)?.lr, schedule(&file.schedule)?)?,
         train: train(&file.train, file.early_stopping.as_ref())?,
         calibration: file.calibration.kind.unwrap_or(CalibratorKind::Sigmoid),
-        thresholds: thresholds(&file.thresholds)?,
+        thresholds: thresholds::resolve(&file.thresholds)?,
         bundle: bundle(file.bundle)?,
     })
 }
@@ -153,24 +163,6 @@ fn train(file: &TrainFile, early: Option<&EarlyStoppingFile>) -> Resolved<TrainR
     })
 }
 
-fn thresholds(file: &ThresholdsFile) -> Resolved<ThresholdPolicy> {
-    let policy = file.policy.unwrap_or(PolicyName::Fixed);
-    if policy != PolicyName::Fixed && file.value.is_some() {
-        return Err(value("thresholds.value", "no value unless thresholds.policy is fixed", "set"));
-    }
-    if policy != PolicyName::PerLabelF1 && file.shrink.is_some() {
-        return Err(value("thresholds.shrink", "no value unless thresholds.policy is per_label_f1", "set"));
-    }
-    Ok(match policy {
-        PolicyName::Fixed => ThresholdPolicy::Fixed(within("thresholds.value", file.value.unwrap_or(0.5), "a number in [0, 1]", unit)?),
-        PolicyName::GlobalF1 => ThresholdPolicy::GlobalF1,
-        PolicyName::PerLabelF1 => {
-            let shrink = within("thresholds.shrink", file.shrink.unwrap_or(0.0), "a number in [0, 1]", unit)?;
-            ThresholdPolicy::PerLabelF1 { shrink }
-        }
-    })
-}
-
 fn bundle(file: BundleFile) -> Resolved<BundleRecipe> {
     Ok(BundleRecipe {
         name: need("bundle.name", "the model's name", file.name)?,
@@ -194,7 +186,7 @@ pub(super) fn seed(key: &'static str, given: Option<u64>) -> Resolved<u64> {
     within(key, given.unwrap_or(42), "at most 9223372036854775807", |&seed| i64::try_from(seed).is_ok())
 }
 
-fn unit(number: &f64) -> bool {
+pub(super) fn unit(number: &f64) -> bool {
     (0.0..=1.0).contains(number)
 }
 
@@ -241,7 +233,7 @@ pub(super) fn file(recipe: &Recipe) -> RecipeFile {
             .early_stopping
             .map(|early| EarlyStoppingFile { patience: Some(early.patience), min_delta: Some(early.min_delta) }),
         calibration: CalibrationFile { kind: Some(recipe.calibration) },
-        thresholds: thresholds_file(recipe.thresholds),
+        thresholds: thresholds::file(recipe.thresholds),
         bundle: BundleFile {
             name: Some(recipe.bundle.name.clone()),
             version: Some(recipe.bundle.version.clone()),
@@ -291,13 +283,4 @@ fn train_file(train: &TrainRecipe) -> TrainFile {
         shards: Some(train.shards),
         ema: train.ema,
     }
-}
-
-fn thresholds_file(policy: ThresholdPolicy) -> ThresholdsFile {
-    let (policy, value, shrink) = match policy {
-        ThresholdPolicy::Fixed(value) => (PolicyName::Fixed, Some(value), None),
-        ThresholdPolicy::GlobalF1 => (PolicyName::GlobalF1, None, None),
-        ThresholdPolicy::PerLabelF1 { shrink } => (PolicyName::PerLabelF1, None, Some(shrink)),
-    };
-    ThresholdsFile { policy: Some(policy), value, shrink }
 }
