@@ -1,4 +1,4 @@
-//! The recorder: an interpreter of [`Ops`] that writes ONNX nodes instead of computing.
+//! The recorder: an interpreter of [`Ops`](crate::nn::Ops) that writes ONNX nodes instead of computing.
 //!
 //! Rows of tokens are `[batch * sequence, width]`, rows of texts `[batch, width]`; only attention,
 //! pooling and the embedding see the two axes apart. No size of either axis is written down: a
@@ -6,12 +6,14 @@
 //! faster on CPU than ONNX Runtime's fused ones. Weights stay where they are: an initialiser is a
 //! name, a shape and a place in the bundle's `f32` image.
 
+mod record;
+
 use std::collections::BTreeMap;
 
 use super::ExportError;
 use super::proto::{AttributeProto, EXTERNAL, FLOAT, INT64, NodeProto, StringStringEntryProto, TensorProto};
 use crate::bundle::{GRAPH_INPUTS, Layout};
-use crate::nn::{Attention, Embeddings, Linear, Norm, Ops, ParamSpec, UnaryOp};
+use crate::nn::{Attention, Embedding, Embeddings, ParamSpec, Rotary};
 
 /// Added to the scores of padding. Its exponential is zero in `f32`, and it leaves room below, so
 /// that adding a score cannot overflow.
@@ -69,6 +71,13 @@ struct Shared {
     sequence: Option<String>,
     /// `f32 [batch, 1, 1, sequence]`: zero for tokens, [`MASKED`] for padding.
     mask: Option<String>,
+    /// `f32 [batch, 1, sequence, sequence]`: the same, and [`MASKED`] beyond the window, by its size.
+    windows: BTreeMap<usize, String>,
+    /// `f32 [sequence]`: every position.
+    positions: Option<String>,
+    /// `f32 [sequence, 1, head_width / 2]`: cosines and sines of a rotation, by its base's bits and
+    /// its head's width.
+    angles: BTreeMap<(u64, usize), [String; 2]>,
     /// `i64`: `[batch, sequence, trailing...]` by what trails.
     shapes: BTreeMap<Vec<i64>, String>,
 }
@@ -155,9 +164,21 @@ impl<'a> OnnxGraph<'a> {
         Ok(spec.name.clone())
     }
 
-    fn parameters<const N: usize>(&mut self, specs: &[ParamSpec]) -> Result<[String; N], ExportError> {
-        let names = specs.iter().map(|spec| self.parameter(spec)).collect::<Result<Vec<_>, _>>()?;
-        Ok(names.try_into().expect("the layer has this many parameters; this is a bug"))
+    /// Records one node over `x` and a layer's parameters.
+    fn layer(&mut self, op: &str, x: &str, params: &[ParamSpec], attributes: Vec<AttributeProto>) -> Result<String, ExportError> {
+        let params = params.iter().map(|spec| self.parameter(spec)).collect::<Result<Vec<_>, _>>()?;
+        let inputs: Vec<&str> = std::iter::once(x).chain(params.iter().map(String::as_str)).collect();
+        Ok(self.node(op, &inputs, attributes))
+    }
+
+    fn table(&mut self, table: &Embedding) -> Result<String, ExportError> {
+        self.parameter(&table.params()[0])
+    }
+
+    /// The entries `from..to` of one axis.
+    fn slice(&mut self, x: &str, from: usize, to: usize, axis: usize) -> String {
+        let [from, to, axis] = [from, to, axis].map(|value| self.integers(&[signed(value)]));
+        self.node("Slice", &[x, &from, &to, &axis], vec![])
     }
 
     fn axis(&mut self, index: i64) -> String {
@@ -190,6 +211,63 @@ impl<'a> OnnxGraph<'a> {
         self.shared.mask.clone().expect("recorded above; this is a bug")
     }
 
+    /// What is added to the scores of queries of this kind.
+    fn scores_mask(&mut self, window: Option<usize>, queries: Rows) -> String {
+        let mask = self.mask();
+        let Some(window) = window else { return mask };
+        if !self.shared.windows.contains_key(&window) {
+            let positions = self.positions();
+            let (axis, masked) = (self.integers(&[1]), self.scalar(MASKED));
+            #[expect(clippy::cast_precision_loss, reason = "a window is small")]
+            let window_size = self.scalar(window as f32);
+            let column = self.node("Unsqueeze", &[&positions, &axis], vec![]);
+            let apart = self.node("Sub", &[&column, &positions], vec![]);
+            let apart = self.node("Abs", &[&apart], vec![]);
+            let far = self.node("Greater", &[&apart, &window_size], vec![]);
+            let far = self.node("Cast", &[&far], vec![AttributeProto::int("to", i64::from(FLOAT))]);
+            let far = self.node("Mul", &[&far, &masked], vec![]);
+            let sum = self.node("Add", &[&mask, &far], vec![]);
+            self.shared.windows.insert(window, sum);
+        }
+        let mask = self.shared.windows[&window].clone();
+        match queries {
+            Rows::Tokens => mask,
+            Rows::Texts => self.slice(&mask, 0, 1, 2),
+        }
+    }
+
+    fn positions(&mut self) -> String {
+        if self.shared.positions.is_none() {
+            let sequence = self.sequence();
+            let [first, step] = [0, 1].map(|value| self.index(value));
+            let end = self.node("Squeeze", &[&sequence], vec![]);
+            let range = self.node("Range", &[&first, &end, &step], vec![]);
+            self.shared.positions = Some(self.node("Cast", &[&range], vec![AttributeProto::int("to", i64::from(FLOAT))]));
+        }
+        self.shared.positions.clone().expect("recorded above; this is a bug")
+    }
+
+    /// Cosines and sines of a rotation.
+    fn angles(&mut self, rotary: &Rotary) -> [String; 2] {
+        let key = (rotary.base.to_bits(), rotary.head_width);
+        if !self.shared.angles.contains_key(&key) {
+            let (positions, axes) = (self.positions(), self.integers(&[1, 2]));
+            let raw: Vec<u8> = rotary.speeds().iter().flat_map(|speed| speed.to_le_bytes()).collect();
+            let name = format!("speeds.{}.{}", rotary.head_width, rotary.base);
+            let speeds = self.constant(&name, FLOAT, &[signed(rotary.head_width / 2)], raw);
+            let column = self.node("Unsqueeze", &[&positions, &axes], vec![]);
+            let angles = self.node("Mul", &[&column, &speeds], vec![]);
+            let pair = ["Cos", "Sin"].map(|function| self.node(function, &[&angles], vec![]));
+            self.shared.angles.insert(key, pair);
+        }
+        self.shared.angles[&key].clone()
+    }
+
+    /// `i64 []`.
+    fn index(&mut self, value: i64) -> String {
+        self.constant(&format!("i64.{value}"), INT64, &[], value.to_le_bytes().to_vec())
+    }
+
     /// `f32 [batch, sequence]`: one for tokens, zero for padding.
     fn float_mask(&mut self) -> String {
         self.node("Cast", &[GRAPH_INPUTS[1]], vec![AttributeProto::int("to", i64::from(FLOAT))])
@@ -214,7 +292,7 @@ impl<'a> OnnxGraph<'a> {
         let zero = self.integers(&[0]);
         let mut sum = None;
         if let Some(positions) = &tables.positions {
-            let [table] = self.parameters(&positions.params())?;
+            let table = self.table(positions)?;
             let (first, mut end) = (self.integers(&[signed(tables.first_position)]), self.sequence());
             if tables.first_position > 0 {
                 end = self.node("Add", &[&end, &first], vec![]);
@@ -222,7 +300,7 @@ impl<'a> OnnxGraph<'a> {
             sum = Some(self.node("Slice", &[&table, &first, &end, &zero], vec![]));
         }
         if let Some(segments) = &tables.segments {
-            let [table] = self.parameters(&segments.params())?;
+            let table = self.table(segments)?;
             let segment = self.node("Gather", &[&table, &zero], vec![]);
             sum = Some(match sum {
                 Some(positions) => self.node("Add", &[&positions, &segment], vec![]),
@@ -250,105 +328,4 @@ impl<'a> OnnxGraph<'a> {
 /// A size as the format writes it.
 pub(super) fn signed(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
-}
-
-fn expect(operation: &'static str, x: &Recorded, rows: Rows) -> Result<(), ExportError> {
-    if x.rows == rows {
-        return Ok(());
-    }
-    Err(ExportError::Rows { operation, expected: rows.name(), found: x.rows.name() })
-}
-
-impl Ops for OnnxGraph<'_> {
-    type Value = Recorded;
-    type Error = ExportError;
-
-    fn embed(&mut self, tables: &Embeddings) -> Result<Recorded, ExportError> {
-        let [words] = self.parameters(&tables.words.params())?;
-        let mut sum = self.node("Gather", &[&words, GRAPH_INPUTS[0]], vec![]);
-        let place = self.place(tables)?;
-        if let Some(place) = place {
-            sum = self.node("Add", &[&sum, &place], vec![]);
-        }
-        let width = tables.words.width;
-        let flat = self.integers(&[-1, signed(width)]);
-        let name = self.node("Reshape", &[&sum, &flat], vec![]);
-        Ok(Recorded { name, rows: Rows::Tokens, width })
-    }
-
-    fn linear(&mut self, layer: &Linear, x: &Recorded) -> Result<Recorded, ExportError> {
-        let [weight, bias] = self.parameters(&layer.params())?;
-        let name = self.node("Gemm", &[&x.name, &weight, &bias], vec![AttributeProto::int("transB", 1)]);
-        Ok(Recorded { name, rows: x.rows, width: layer.outputs })
-    }
-
-    fn layer_norm(&mut self, layer: &Norm, x: &Recorded, residual: Option<&Recorded>) -> Result<Recorded, ExportError> {
-        let [weight, bias] = self.parameters(&layer.params())?;
-        let mut input = x.name.clone();
-        if let Some(residual) = residual {
-            expect("layer_norm", residual, x.rows)?;
-            input = self.node("Add", &[&input, &residual.name], vec![]);
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "ONNX attributes are f32")]
-        let attributes = vec![AttributeProto::int("axis", -1), AttributeProto::float("epsilon", layer.epsilon as f32)];
-        let name = self.node("LayerNormalization", &[&input, &weight, &bias], attributes);
-        Ok(Recorded { name, ..x.clone() })
-    }
-
-    fn unary(&mut self, op: UnaryOp, x: &Recorded) -> Result<Recorded, ExportError> {
-        let name = match op {
-            UnaryOp::Gelu => self.node("Gelu", &[&x.name], vec![]),
-            UnaryOp::Tanh => self.node("Tanh", &[&x.name], vec![]),
-            UnaryOp::Relu => self.node("Relu", &[&x.name], vec![]),
-        };
-        Ok(Recorded { name, ..x.clone() })
-    }
-
-    fn dropout(&mut self, _: f64, x: &Recorded) -> Result<Recorded, ExportError> {
-        Ok(x.clone())
-    }
-
-    fn attention(&mut self, shape: &Attention, query: &Recorded, key: &Recorded, value: &Recorded) -> Result<Recorded, ExportError> {
-        expect("attention keys", key, Rows::Tokens)?;
-        expect("attention values", value, Rows::Tokens)?;
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a head's width is small")]
-        let scale = (1.0 / (shape.head_width as f64).sqrt()) as f32;
-        let scale = self.scalar(scale);
-        let mask = self.mask();
-        let query_heads = self.split_heads(query, shape, &[0, 2, 1, 3]);
-        let query_heads = self.node("Mul", &[&query_heads, &scale], vec![]);
-        let key_heads = self.split_heads(key, shape, &[0, 2, 3, 1]);
-        let value_heads = self.split_heads(value, shape, &[0, 2, 1, 3]);
-        let scores = self.node("MatMul", &[&query_heads, &key_heads], vec![]);
-        let scores = self.node("Add", &[&scores, &mask], vec![]);
-        let weights = self.node("Softmax", &[&scores], vec![AttributeProto::int("axis", -1)]);
-        let mixed = self.node("MatMul", &[&weights, &value_heads], vec![]);
-        let mixed = self.node("Transpose", &[&mixed], vec![AttributeProto::ints("perm", &[0, 2, 1, 3])]);
-        let width = shape.heads * shape.head_width;
-        let flat = self.integers(&[-1, signed(width)]);
-        let name = self.node("Reshape", &[&mixed, &flat], vec![]);
-        Ok(Recorded { name, rows: query.rows, width })
-    }
-
-    fn first_token(&mut self, x: &Recorded) -> Result<Recorded, ExportError> {
-        expect("first_token", x, Rows::Tokens)?;
-        let unfolded = self.unfold(&x.name, &[signed(x.width)]);
-        let first = self.constant("i64.0", INT64, &[], 0_i64.to_le_bytes().to_vec());
-        let name = self.node("Gather", &[&unfolded, &first], vec![AttributeProto::int("axis", 1)]);
-        Ok(Recorded { name, rows: Rows::Texts, width: x.width })
-    }
-
-    fn mean_tokens(&mut self, x: &Recorded) -> Result<Recorded, ExportError> {
-        expect("mean_tokens", x, Rows::Tokens)?;
-        let unfolded = self.unfold(&x.name, &[signed(x.width)]);
-        let (last, middle) = (self.integers(&[2]), self.integers(&[1]));
-        let mask = self.float_mask();
-        let column = self.node("Unsqueeze", &[&mask, &last], vec![]);
-        let kept = self.node("Mul", &[&unfolded, &column], vec![]);
-        let no_axis = || vec![AttributeProto::int("keepdims", 0)];
-        let sum = self.node("ReduceSum", &[&kept, &middle], no_axis());
-        let count = self.node("ReduceSum", &[&column, &middle], no_axis());
-        let name = self.node("Div", &[&sum, &count], vec![]);
-        Ok(Recorded { name, rows: Rows::Texts, width: x.width })
-    }
 }

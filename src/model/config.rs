@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::encoder::{BertConfig, DistilBertConfig, RobertaConfig};
+use super::encoder::{BertConfig, DistilBertConfig, Encoder, ModernBert, ModernBertConfig, RobertaConfig};
+use crate::nn::Init;
 use crate::spec::{Architecture, Pooling};
 
 /// Sizes above this are taken for a broken file.
@@ -19,7 +20,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// A family that this version cannot build.
-    #[error("model_type is {found:?}: expected one of bert, roberta, xlm-roberta, camembert, distilbert")]
+    #[error("model_type is {found:?}: expected one of bert, roberta, xlm-roberta, camembert, distilbert, modernbert")]
     Architecture {
         /// The family named.
         found: String,
@@ -61,6 +62,8 @@ pub enum ModelConfig {
     Roberta(RobertaConfig),
     /// DistilBERT.
     DistilBert(DistilBertConfig),
+    /// ModernBERT.
+    ModernBert(ModernBertConfig),
 }
 
 impl ModelConfig {
@@ -81,6 +84,7 @@ impl ModelConfig {
             Architecture::Bert => Self::Bert(parse(text)?),
             Architecture::Roberta => Self::Roberta(parse(text)?),
             Architecture::DistilBert => Self::DistilBert(parse(text)?),
+            Architecture::ModernBert => Self::ModernBert(parse(text)?),
         };
         config.check()?;
         Ok(config)
@@ -91,6 +95,7 @@ impl ModelConfig {
             Self::Bert(config) => config.check(),
             Self::Roberta(config) => config.check(),
             Self::DistilBert(config) => config.check(),
+            Self::ModernBert(config) => config.check(),
         }
     }
 
@@ -101,6 +106,7 @@ impl ModelConfig {
             Self::Bert(_) => Architecture::Bert,
             Self::Roberta(_) => Architecture::Roberta,
             Self::DistilBert(_) => Architecture::DistilBert,
+            Self::ModernBert(_) => Architecture::ModernBert,
         }
     }
 
@@ -111,6 +117,7 @@ impl ModelConfig {
             Self::Bert(config) => config.max_position_embeddings,
             Self::Roberta(config) => config.bert.max_position_embeddings - config.first_position(),
             Self::DistilBert(config) => config.max_position_embeddings,
+            Self::ModernBert(config) => config.max_position_embeddings,
         }
     }
 
@@ -121,6 +128,37 @@ impl ModelConfig {
             Self::Bert(config) => config.vocab_size,
             Self::Roberta(config) => config.bert.vocab_size,
             Self::DistilBert(config) => config.vocab_size,
+            Self::ModernBert(config) => config.vocab_size,
+        }
+    }
+
+    /// Width of a token vector.
+    pub(super) fn width(&self) -> usize {
+        match self {
+            Self::Bert(config) => config.hidden_size,
+            Self::Roberta(config) => config.bert.hidden_size,
+            Self::DistilBert(config) => config.dim,
+            Self::ModernBert(config) => config.hidden_size,
+        }
+    }
+
+    /// How fresh weights begin.
+    pub(super) fn init(&self) -> Init {
+        match self {
+            Self::Bert(config) => config.init(),
+            Self::Roberta(config) => config.bert.init(),
+            Self::DistilBert(config) => config.init(),
+            Self::ModernBert(config) => config.init(),
+        }
+    }
+
+    /// The encoder of a configuration that was checked.
+    pub(super) fn encoder(&self) -> Encoder {
+        match self {
+            Self::Bert(config) => Encoder::PostNorm(config.encoder()),
+            Self::Roberta(config) => Encoder::PostNorm(config.encoder()),
+            Self::DistilBert(config) => Encoder::PostNorm(config.encoder()),
+            Self::ModernBert(config) => Encoder::ModernBert(ModernBert::new(config)),
         }
     }
 }

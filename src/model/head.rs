@@ -1,72 +1,93 @@
 //! A backbone, a pooling and a linear head: text rows in, logits out.
 
-use super::encoder::{PostNorm, Reach};
+use super::encoder::{Encoder, Reach};
 use super::{ConfigError, ModelConfig};
-use crate::nn::{Init, Linear, Ops, ParamSpec, UnaryOp};
+use crate::nn::{Linear, Norm, Ops, ParamSpec, UnaryOp};
 use crate::spec::Pooling;
 
 /// A network that gives every text one row of logits.
 #[derive(Debug, Clone)]
 pub struct SequenceClassifier {
-    backbone: PostNorm,
-    pooler: Pooler,
+    backbone: Encoder,
+    /// Whether the mean over tokens is pooled, and not the first one.
+    mean: bool,
+    dense: Option<Dense>,
     classifier: Linear,
     dropout: f64,
 }
 
-#[derive(Debug, Clone)]
-enum Pooler {
-    FirstToken(Dense),
-    Mean,
-}
-
-/// The dense layer between the first token and the classifier.
+/// What a family's own head has between the pooled vector and the classifier.
 #[derive(Debug, Clone)]
 struct Dense {
-    /// What is dropped from the first token, where anything is.
+    /// What is dropped from the pooled vector, where anything is.
     dropout: Option<f64>,
     layer: Linear,
     function: UnaryOp,
-    /// Whether the layer is the head's own, or comes with the checkpoint.
+    norm: Option<Norm>,
+    /// Whether this is the head's own, or comes with the checkpoint.
     fresh: bool,
 }
 
-/// What a family says about its heads.
-struct Family {
-    backbone: PostNorm,
-    width: usize,
-    init: Init,
-    /// Dropout before the classifier.
-    dropout: f64,
-    /// The family's own pooling, its dense layer, and what it then calls the classifier.
-    own: (Pooling, Dense, &'static str),
+impl Dense {
+    fn params(&self) -> Vec<ParamSpec> {
+        [self.layer.params(), self.norm.as_ref().map_or_else(Vec::new, Norm::params)].concat()
+    }
+
+    fn forward<O: Ops>(&self, ops: &mut O, pooled: O::Value) -> Result<O::Value, O::Error> {
+        let pooled = match self.dropout {
+            Some(p) => ops.dropout(p, &pooled)?,
+            None => pooled,
+        };
+        let inner = ops.linear(&self.layer, &pooled)?;
+        let inner = ops.unary(self.function, &inner)?;
+        match &self.norm {
+            Some(norm) => ops.layer_norm(norm, &inner, None),
+            None => Ok(inner),
+        }
+    }
 }
 
-impl Family {
+/// A family's head as it was published.
+struct Own {
+    /// Its poolings, in words for errors, and each with whether it pools the mean.
+    told: &'static str,
+    poolings: &'static [(Pooling, bool)],
+    dense: Dense,
+    /// What it calls the classifier.
+    classifier: &'static str,
+    /// Dropout before the classifier.
+    dropout: f64,
+}
+
+const CLS_TANH: (&str, &[(Pooling, bool)]) = ("cls_tanh or mean", &[(Pooling::ClsTanh, false)]);
+const CLS_RELU: (&str, &[(Pooling, bool)]) = ("cls_relu or mean", &[(Pooling::ClsRelu, false)]);
+const GELU_NORM: (&str, &[(Pooling, bool)]) =
+    ("cls_gelu_norm, mean_gelu_norm or mean", &[(Pooling::ClsGeluNorm, false), (Pooling::MeanGeluNorm, true)]);
+
+impl Own {
     fn of(config: &ModelConfig) -> Self {
-        let dense = |name: &str, width, init| Linear { name: name.to_owned(), inputs: width, outputs: width, init };
-        match config {
+        let (width, init) = (config.width(), config.init());
+        let layer = |name: &str, bias| Linear { name: name.to_owned(), inputs: width, outputs: width, bias, init };
+        let plain = |name: &str, function, fresh| Dense { dropout: None, layer: layer(name, true), function, norm: None, fresh };
+        let ((told, poolings), dense, classifier, dropout) = match config {
             ModelConfig::Bert(bert) => {
-                let (width, init) = (bert.hidden_size, bert.init());
-                let layer = dense("bert.pooler.dense", width, init);
-                let pooler = Dense { dropout: None, layer, function: UnaryOp::Tanh, fresh: false };
-                let own = (Pooling::ClsTanh, pooler, "classifier");
-                Self { backbone: bert.encoder(), width, init, dropout: bert.classifier_dropout(), own }
+                (CLS_TANH, plain("bert.pooler.dense", UnaryOp::Tanh, false), "classifier", bert.classifier_dropout())
             }
             ModelConfig::Roberta(roberta) => {
-                let (width, init, dropout) = (roberta.bert.hidden_size, roberta.bert.init(), roberta.bert.classifier_dropout());
-                let layer = dense("classifier.dense", width, init);
-                let head = Dense { dropout: Some(dropout), layer, function: UnaryOp::Tanh, fresh: true };
-                Self { backbone: roberta.encoder(), width, init, dropout, own: (Pooling::ClsTanh, head, "classifier.out_proj") }
+                let dropout = roberta.bert.classifier_dropout();
+                let dense = Dense { dropout: Some(dropout), ..plain("classifier.dense", UnaryOp::Tanh, true) };
+                (CLS_TANH, dense, "classifier.out_proj", dropout)
             }
             ModelConfig::DistilBert(distil) => {
-                let (width, init) = (distil.dim, distil.init());
-                let layer = dense("pre_classifier", width, init);
-                let head = Dense { dropout: None, layer, function: UnaryOp::Relu, fresh: true };
-                let own = (Pooling::ClsRelu, head, "classifier");
-                Self { backbone: distil.encoder(), width, init, dropout: distil.seq_classif_dropout, own }
+                (CLS_RELU, plain("pre_classifier", UnaryOp::Relu, true), "classifier", distil.seq_classif_dropout)
             }
-        }
+            ModelConfig::ModernBert(modern) => {
+                let (layer, norm) = (layer("head.dense", modern.classifier_bias), Some(modern.norm("head.norm")));
+                let dense = Dense { dropout: None, layer, function: UnaryOp::Gelu, norm, fresh: false };
+                (GELU_NORM, dense, "classifier", modern.classifier_dropout)
+            }
+        };
+        Self { told, poolings, dense, classifier, dropout }
     }
 }
 
@@ -78,19 +99,20 @@ impl SequenceClassifier {
     /// [`ConfigError`] when the configuration cannot be built, or the family has no such pooling.
     pub fn new(config: &ModelConfig, pooling: Pooling, labels: usize) -> Result<Self, ConfigError> {
         config.check()?;
-        let Family { backbone, width, init, dropout, own: (own, dense, classifier) } = Family::of(config);
-        let (pooler, name) = match pooling {
-            Pooling::Mean => (Pooler::Mean, "classifier"),
-            found if found == own => (Pooler::FirstToken(dense), classifier),
-            found => return Err(ConfigError::Pooling { architecture: config.architecture(), expected: either(own), found }),
+        let Own { told, poolings, dense, classifier, dropout } = Own::of(config);
+        let own = poolings.iter().find(|(own, _)| *own == pooling);
+        let (mean, dense, name) = match (own, pooling) {
+            (Some(&(_, mean)), _) => (mean, Some(dense), classifier),
+            (None, Pooling::Mean) => (true, None, "classifier"),
+            (None, found) => return Err(ConfigError::Pooling { architecture: config.architecture(), expected: told, found }),
         };
-        let classifier = Linear { name: name.to_owned(), inputs: width, outputs: labels, init };
-        Ok(Self { backbone, pooler, classifier, dropout })
+        let classifier = Linear { name: name.to_owned(), inputs: config.width(), outputs: labels, bias: true, init: config.init() };
+        Ok(Self { backbone: config.encoder(), mean, dense, classifier, dropout })
     }
 
     /// The encoder below the head.
     #[must_use]
-    pub fn backbone(&self) -> &PostNorm {
+    pub fn backbone(&self) -> &Encoder {
         &self.backbone
     }
 
@@ -103,20 +125,15 @@ impl SequenceClassifier {
     /// Every parameter, in checkpoint order.
     #[must_use]
     pub fn params(&self) -> Vec<ParamSpec> {
-        let pooler = match &self.pooler {
-            Pooler::FirstToken(dense) => dense.layer.params(),
-            Pooler::Mean => Vec::new(),
-        };
-        [self.backbone.params(), pooler, self.classifier.params()].concat()
+        let dense = self.dense.as_ref().map_or_else(Vec::new, Dense::params);
+        [self.backbone.params(), dense, self.classifier.params()].concat()
     }
 
     /// The parameters that no pre-trained checkpoint has: the head's.
     #[must_use]
     pub fn head_params(&self) -> Vec<ParamSpec> {
-        match &self.pooler {
-            Pooler::FirstToken(dense) if dense.fresh => [dense.layer.params(), self.classifier.params()].concat(),
-            Pooler::FirstToken(_) | Pooler::Mean => self.classifier.params(),
-        }
+        let dense = self.dense.as_ref().filter(|dense| dense.fresh).map_or_else(Vec::new, Dense::params);
+        [dense, self.classifier.params()].concat()
     }
 
     /// Logits, `[texts, labels]`.
@@ -124,30 +141,16 @@ impl SequenceClassifier {
     /// # Errors
     /// The interpreter's own.
     pub fn forward<O: Ops>(&self, ops: &mut O) -> Result<O::Value, O::Error> {
-        let pooled = match &self.pooler {
-            Pooler::FirstToken(dense) => {
-                let mut first = self.backbone.forward(ops, Reach::FirstToken)?;
-                if let Some(p) = dense.dropout {
-                    first = ops.dropout(p, &first)?;
-                }
-                let inner = ops.linear(&dense.layer, &first)?;
-                ops.unary(dense.function, &inner)?
-            }
-            Pooler::Mean => {
-                let tokens = self.backbone.forward(ops, Reach::Tokens)?;
-                ops.mean_tokens(&tokens)?
-            }
+        let mut pooled = if self.mean {
+            let tokens = self.backbone.forward(ops, Reach::Tokens)?;
+            ops.mean_tokens(&tokens)?
+        } else {
+            self.backbone.forward(ops, Reach::FirstToken)?
         };
+        if let Some(dense) = &self.dense {
+            pooled = dense.forward(ops, pooled)?;
+        }
         let pooled = ops.dropout(self.dropout, &pooled)?;
         ops.linear(&self.classifier, &pooled)
-    }
-}
-
-/// The poolings of a family whose own is `own`, in words.
-fn either(own: Pooling) -> &'static str {
-    match own {
-        Pooling::ClsTanh => "cls_tanh or mean",
-        Pooling::ClsRelu => "cls_relu or mean",
-        Pooling::Mean => "mean",
     }
 }

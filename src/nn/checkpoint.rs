@@ -9,7 +9,7 @@ use super::NnError;
 use super::params::ParamSpec;
 
 /// What task checkpoints put before the names of an encoder's parameters.
-const PREFIXES: [&str; 3] = ["bert.", "roberta.", "distilbert."];
+const PREFIXES: [&str; 4] = ["bert.", "roberta.", "distilbert.", "model."];
 
 /// One safetensors file of the tensors of several.
 ///

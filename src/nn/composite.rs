@@ -8,6 +8,7 @@ use candle_core::{D, Result, Tensor};
 
 use super::kernels::attention::Attention;
 use super::kernels::dropout::Dropout;
+use super::kernels::rotate::Rotation;
 use super::kernels::simd::add_assign;
 use super::ragged::{Ragged, RowKind};
 use super::weights::numbers;
@@ -34,16 +35,40 @@ pub(crate) fn embed(
     }
 }
 
-/// `x W^T + b`.
-pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    x.matmul(&weight.t()?)?.broadcast_add(bias)
+/// `x W^T + b`, or without `b`.
+pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    shifted(x.matmul(&weight.t()?)?, bias)
 }
 
 /// Layer normalisation over the last axis.
-pub(crate) fn layer_norm(x: &Tensor, scale: &Tensor, shift: &Tensor, epsilon: f64) -> Result<Tensor> {
+pub(crate) fn layer_norm(x: &Tensor, scale: &Tensor, shift: Option<&Tensor>, epsilon: f64) -> Result<Tensor> {
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?;
-    centred.broadcast_div(&deviation)?.broadcast_mul(scale)?.broadcast_add(shift)
+    shifted(centred.broadcast_div(&deviation)?.broadcast_mul(scale)?, shift)
+}
+
+fn shifted(x: Tensor, shift: Option<&Tensor>) -> Result<Tensor> {
+    match shift {
+        Some(shift) => x.broadcast_add(shift),
+        None => Ok(x),
+    }
+}
+
+/// Heads turned by position, from the very angles of the kernel.
+pub(crate) fn rotate(x: &Tensor, op: &Rotation) -> Result<Tensor> {
+    let (tokens, width) = x.dims2()?;
+    let (head, half) = (op.head_width, op.head_width / 2);
+    let part = |first: usize| -> Result<Tensor> {
+        let row = |position: usize| &op.angles[position * head + first..][..half];
+        let numbers: Vec<f32> = op.batch.positions().flat_map(|position| row(position).iter().copied()).collect();
+        Tensor::from_vec(numbers, (tokens, 1, half), x.device())
+    };
+    let (cosines, sines) = (part(0)?, part(half)?);
+    let heads = x.reshape((tokens, width / head, head))?;
+    let (a, b) = (heads.narrow(2, 0, half)?, heads.narrow(2, half, half)?);
+    let turned_a = a.broadcast_mul(&cosines)?.sub(&b.broadcast_mul(&sines)?)?;
+    let turned_b = b.broadcast_mul(&cosines)?.add(&a.broadcast_mul(&sines)?)?;
+    Tensor::cat(&[turned_a, turned_b], 2)?.reshape((tokens, width))
 }
 
 /// Dropout with the very masks of the kernel.
@@ -65,13 +90,7 @@ pub(crate) fn attention(op: &Attention, query: &Tensor, key: &Tensor, value: &Te
     let (q, k, v) = (split(query, op.queries)?, split(key, RowKind::Tokens)?, split(value, RowKind::Tokens)?);
     let (longest_query, longest) = (q.dim(2)?, k.dim(2)?);
 
-    let mask: Vec<f32> = (0..batch.texts())
-        .flat_map(|text| {
-            let tokens = batch.range(RowKind::Tokens, text).len();
-            (0..longest).map(move |place| if place < tokens { 0.0 } else { f32::NEG_INFINITY })
-        })
-        .collect();
-    let mask = Tensor::from_vec(mask, (batch.texts(), 1, 1, longest), query.device())?;
+    let mask = Tensor::from_vec(mask(op, longest_query, longest), (batch.texts(), 1, longest_query, longest), query.device())?;
     let scores = (q.matmul(&k.t()?)? * (1.0 / (op.head_width as f64).sqrt()))?.broadcast_add(&mask)?;
     let highest = scores.max_keepdim(D::Minus1)?.detach();
     let powers = scores.broadcast_sub(&highest)?.exp()?;
@@ -92,6 +111,20 @@ pub(crate) fn attention(op: &Attention, query: &Tensor, key: &Tensor, value: &Te
     let mixed = probabilities.matmul(&v)?.transpose(1, 2)?.reshape(((), op.heads * op.head_width))?;
     let (_, real) = pad(batch, op.queries);
     mixed.index_select(&Tensor::new(real, query.device())?, 0)
+}
+
+/// What is added to the scores of texts padded to the longest: nothing where a query looks.
+fn mask(op: &Attention, queries: usize, keys: usize) -> Vec<f32> {
+    let mut mask = Vec::with_capacity(op.batch.texts() * queries * keys);
+    for text in 0..op.batch.texts() {
+        let tokens = op.batch.range(RowKind::Tokens, text).len();
+        for query in 0..queries {
+            // The queries of padding are thrown away, but must not be empty.
+            let near = |key: usize| query >= tokens || op.window.is_none_or(|window| key.abs_diff(query) <= window);
+            mask.extend((0..keys).map(|key| if key < tokens && near(key) { 0.0 } else { f32::NEG_INFINITY }));
+        }
+    }
+    mask
 }
 
 /// For texts padded to the longest: the row of every place (a text's first row where there is

@@ -1,15 +1,17 @@
 //! The interpreter that computes: a network's operations on real rows, now.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use super::kernels::{attention, dropout};
+use super::backward::Texts;
+use super::kernels::{attention, dropout, rotate};
 use super::ragged::{Ragged, RowKind};
 use super::random::{Keep, fold};
-use super::tape::{Node, Tables, Tape, Texts};
+use super::tape::{Node, Tables, Tape};
 use super::weights::{Parameter, numbers};
-use super::{Attention, Embedding, Embeddings, Gradients, Linear, NnError, Norm, Ops, UnaryOp, Weights, composite};
+use super::{Attention, BinaryOp, Embedding, Embeddings, Gradients, Linear, NnError, Norm, Ops, Rotary, UnaryOp, Weights, composite};
 
 /// What the rows are computed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +108,8 @@ pub struct Eager<'w> {
     path: Path,
     /// Dropout places passed so far: each has its own masks.
     places: u64,
+    /// Angles of rotations met so far, by the bits of their base and the width of a head.
+    angles: HashMap<(u64, usize), Arc<Vec<f32>>>,
     tape: Tape,
     gradients: Gradients,
 }
@@ -134,6 +138,7 @@ impl<'w> Eager<'w> {
             mode,
             path,
             places: 0,
+            angles: HashMap::new(),
             tape: Tape::new(mode != Mode::Eval),
             gradients: Gradients::new(weights),
         })
@@ -218,6 +223,11 @@ fn width_is(operation: &'static str, x: &Rows, width: usize) -> Result<(), NnErr
     if x.width == width { Ok(()) } else { Err(NnError::rows(operation, format!("rows of {width}"), format!("rows of {}", x.width))) }
 }
 
+fn alike(operation: &'static str, x: &Rows, y: &Rows) -> Result<(), NnError> {
+    let told = |rows: &Rows| format!("rows of {:?}, {} wide", rows.kind, rows.width);
+    if (x.kind, x.width) == (y.kind, y.width) { Ok(()) } else { Err(NnError::rows(operation, told(x), told(y))) }
+}
+
 fn of_tokens(operation: &'static str, x: &Rows) -> Result<(), NnError> {
     if x.kind == RowKind::Tokens { Ok(()) } else { Err(NnError::rows(operation, "rows of tokens", "rows of texts")) }
 }
@@ -251,16 +261,18 @@ impl Ops for Eager<'_> {
         let found = self.weights.linear(layer)?;
         let numbers = match self.path {
             Path::Kernels => Numbers::Node(self.tape.linear(x.node()?, found.weight, found.bias)?),
-            Path::Composite => Numbers::Tensor(composite::linear(x.tensor()?, &self.tracked(&found.weight), &self.tracked(&found.bias))?),
+            Path::Composite => {
+                let bias = found.bias.map(|bias| self.tracked(&bias));
+                Numbers::Tensor(composite::linear(x.tensor()?, &self.tracked(&found.weight), bias.as_ref())?)
+            }
         };
         Ok(self.rows(x.kind, layer.outputs, numbers))
     }
 
     fn layer_norm(&mut self, layer: &Norm, x: &Rows, residual: Option<&Rows>) -> Result<Rows, NnError> {
         width_is("layer norm", x, layer.width)?;
-        if let Some(residual) = residual.filter(|residual| (residual.kind, residual.width) != (x.kind, x.width)) {
-            let told = |rows: &Rows| format!("rows of {:?}, {} wide", rows.kind, rows.width);
-            return Err(NnError::rows("residual of a layer norm", told(x), told(residual)));
+        if let Some(residual) = residual {
+            alike("residual of a layer norm", x, residual)?;
         }
         let (scale, shift) = self.weights.norm(layer)?;
         let numbers = match self.path {
@@ -273,7 +285,8 @@ impl Ops for Eager<'_> {
                     Some(residual) => x.tensor()?.add(residual.tensor()?)?,
                     None => x.tensor()?.clone(),
                 };
-                Numbers::Tensor(composite::layer_norm(&x, &self.tracked(&scale), &self.tracked(&shift), layer.epsilon)?)
+                let shift = shift.map(|shift| self.tracked(&shift));
+                Numbers::Tensor(composite::layer_norm(&x, &self.tracked(&scale), shift.as_ref(), layer.epsilon)?)
             }
         };
         Ok(self.rows(x.kind, layer.width, numbers))
@@ -287,6 +300,44 @@ impl Ops for Eager<'_> {
             (Path::Composite, UnaryOp::Gelu) => Numbers::Tensor(x.tensor()?.gelu_erf()?),
             (Path::Composite, UnaryOp::Tanh) => Numbers::Tensor(x.tensor()?.tanh()?),
             (Path::Composite, UnaryOp::Relu) => Numbers::Tensor(x.tensor()?.relu()?),
+        };
+        Ok(self.rows(x.kind, x.width, numbers))
+    }
+
+    fn binary(&mut self, op: BinaryOp, x: &Rows, y: &Rows) -> Result<Rows, NnError> {
+        alike("an elementwise function", x, y)?;
+        let numbers = match (self.path, op) {
+            (Path::Kernels, _) => Numbers::Node(self.tape.binary(op, x.node()?, y.node()?)),
+            (Path::Composite, BinaryOp::Add) => Numbers::Tensor(x.tensor()?.add(y.tensor()?)?),
+            (Path::Composite, BinaryOp::Multiply) => Numbers::Tensor(x.tensor()?.mul(y.tensor()?)?),
+        };
+        Ok(self.rows(x.kind, x.width, numbers))
+    }
+
+    fn columns(&mut self, x: &Rows, first: usize, width: usize) -> Result<Rows, NnError> {
+        if width == 0 || first + width > x.width {
+            return Err(NnError::rows("columns", format!("rows of at least {}", first + width), format!("rows of {}", x.width)));
+        }
+        let numbers = match self.path {
+            Path::Kernels => Numbers::Node(self.tape.columns(x.node()?, x.width, first, first + width)),
+            Path::Composite => Numbers::Tensor(x.tensor()?.narrow(1, first, width)?.contiguous()?),
+        };
+        Ok(self.rows(x.kind, width, numbers))
+    }
+
+    fn rotate(&mut self, rotary: &Rotary, x: &Rows) -> Result<Rows, NnError> {
+        of_tokens("rotation", x)?;
+        if !rotary.head_width.is_multiple_of(2) || !x.width.is_multiple_of(rotary.head_width) {
+            let expected = format!("rows of heads of {}, an even width", rotary.head_width);
+            return Err(NnError::rows("rotation", expected, format!("rows of {}", x.width)));
+        }
+        let longest = self.batch.positions().max().map_or(0, |last| last + 1);
+        let key = (rotary.base.to_bits(), rotary.head_width);
+        let angles = self.angles.entry(key).or_insert_with(|| Arc::new(rotate::angles(longest, &rotary.speeds())));
+        let op = rotate::Rotation { batch: self.batch.clone(), head_width: rotary.head_width, angles: angles.clone() };
+        let numbers = match self.path {
+            Path::Kernels => Numbers::Node(self.tape.rotate(x.node()?, op)),
+            Path::Composite => Numbers::Tensor(composite::rotate(x.tensor()?, &op)?),
         };
         Ok(self.rows(x.kind, x.width, numbers))
     }
@@ -312,6 +363,7 @@ impl Ops for Eager<'_> {
             queries: query.kind,
             heads: shape.heads,
             head_width: shape.head_width,
+            window: shape.window,
             dropout: self.next_place(shape.dropout)?,
         };
         let numbers = match self.path {

@@ -13,6 +13,7 @@
 //! Rows are tokens: a batch is flat ids and cumulative lengths, and nothing is padded. One
 //! [`Eager`] is one thread; threads come from shards in training and workers in serving.
 
+mod backward;
 mod checkpoint;
 mod composite;
 mod eager;
@@ -37,7 +38,7 @@ pub use eager::{Eager, Mode, Path, Rows};
 pub use error::NnError;
 pub use gradients::Gradients;
 pub use loss::{BinaryCrossEntropy, CrossEntropy, Loss};
-pub use ops::{Attention, Ops, UnaryOp};
+pub use ops::{Attention, BinaryOp, Ops, Rotary, UnaryOp};
 pub use optim::{AdamW, AdamWConfig, AdamWState, Decay};
 pub use params::{Embedding, Embeddings, Init, Linear, Norm, ParamSpec};
 pub use pickle::pickle_to_safetensors;

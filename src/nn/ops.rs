@@ -17,6 +17,33 @@ pub enum UnaryOp {
     Relu,
 }
 
+/// An elementwise function of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BinaryOp {
+    /// `x + y`.
+    Add,
+    /// `x * y`.
+    Multiply,
+}
+
+/// Rotary positions (Su et al. 2021, arXiv:2104.09864): number `i` of a head's first half and
+/// number `i` of its second are a point, turned by `position * base^(-2 i / head_width)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rotary {
+    /// Width of one head, even.
+    pub head_width: usize,
+    /// Base of the speeds, above 1.
+    pub base: f64,
+}
+
+impl Rotary {
+    /// How far the points of a head turn from one position to the next, in radians, one a point.
+    #[must_use]
+    pub fn speeds(&self) -> Vec<f32> {
+        (0..self.head_width / 2).map(|point| libm::pow(self.base, -2.0 * point as f64 / self.head_width as f64) as f32).collect()
+    }
+}
+
 /// Shape of a bidirectional multi-head attention (Vaswani et al. 2017, arXiv:1706.03762).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attention {
@@ -24,6 +51,8 @@ pub struct Attention {
     pub heads: usize,
     /// Width of one head; scores are divided by its square root.
     pub head_width: usize,
+    /// How far from a query the keys may stand that it looks at; anywhere when absent.
+    pub window: Option<usize>,
     /// Probability that an attention weight is dropped in training.
     pub dropout: f64,
 }
@@ -60,6 +89,24 @@ pub trait Ops {
     /// The interpreter's own.
     fn unary(&mut self, op: UnaryOp, x: &Self::Value) -> Result<Self::Value, Self::Error>;
 
+    /// An elementwise function of two values of one shape.
+    ///
+    /// # Errors
+    /// The interpreter's own.
+    fn binary(&mut self, op: BinaryOp, x: &Self::Value, y: &Self::Value) -> Result<Self::Value, Self::Error>;
+
+    /// `width` columns of every row, from `first` on.
+    ///
+    /// # Errors
+    /// The interpreter's own.
+    fn columns(&mut self, x: &Self::Value, first: usize, width: usize) -> Result<Self::Value, Self::Error>;
+
+    /// Turns the heads of every token by its position within its text.
+    ///
+    /// # Errors
+    /// The interpreter's own.
+    fn rotate(&mut self, rotary: &Rotary, x: &Self::Value) -> Result<Self::Value, Self::Error>;
+
     /// Drops each number with probability `p` and scales the rest by `1 / (1 - p)` in training;
     /// nothing otherwise.
     ///
@@ -68,7 +115,8 @@ pub trait Ops {
     fn dropout(&mut self, p: f64, x: &Self::Value) -> Result<Self::Value, Self::Error>;
 
     /// Attention of `query` rows over the `key` and `value` rows of their own text. `query` may
-    /// have a row a token or a row a text; the result has the rows of `query`.
+    /// have a row a token, or a row a text, which then stands for its first token; the result has
+    /// the rows of `query`.
     ///
     /// # Errors
     /// The interpreter's own.

@@ -22,7 +22,8 @@ pub struct ParamSpec {
     pub init: Init,
 }
 
-/// A dense layer `y = x W^T + b`; `weight` is `[outputs, inputs]`, `bias` is `[outputs]`.
+/// A dense layer `y = x W^T + b`, or without `b`; `weight` is `[outputs, inputs]`, `bias` is
+/// `[outputs]`.
 ///
 /// Interpreters look the layer up by `name`: what is found there may carry an adapter or a
 /// quantised weight, of which the network knows nothing.
@@ -34,6 +35,8 @@ pub struct Linear {
     pub inputs: usize,
     /// Width of the output.
     pub outputs: usize,
+    /// Whether there is a bias.
+    pub bias: bool,
     /// How a fresh weight begins; a fresh bias is zero.
     pub init: Init,
 }
@@ -64,13 +67,16 @@ pub struct Embeddings {
     pub segments: Option<Embedding>,
 }
 
-/// Layer normalisation over the last axis, with scale `weight` and shift `bias` of `[width]`.
+/// Layer normalisation over the last axis, with scale `weight` and shift `bias` of `[width]`, or
+/// without a shift.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Norm {
     /// Path of the layer, without `.weight`.
     pub name: String,
     /// Width normalised over.
     pub width: usize,
+    /// Whether there is a shift.
+    pub bias: bool,
     /// Added to the variance.
     pub epsilon: f64,
 }
@@ -79,10 +85,8 @@ impl Linear {
     /// The layer's parameters.
     #[must_use]
     pub fn params(&self) -> Vec<ParamSpec> {
-        vec![
-            param(&self.name, "weight", vec![self.outputs, self.inputs], self.init),
-            param(&self.name, "bias", vec![self.outputs], Init::Zeros),
-        ]
+        let weight = param(&self.name, "weight", vec![self.outputs, self.inputs], self.init);
+        with_bias(weight, &self.name, self.outputs, self.bias)
     }
 }
 
@@ -107,8 +111,13 @@ impl Norm {
     /// The layer's parameters.
     #[must_use]
     pub fn params(&self) -> Vec<ParamSpec> {
-        vec![param(&self.name, "weight", vec![self.width], Init::Ones), param(&self.name, "bias", vec![self.width], Init::Zeros)]
+        with_bias(param(&self.name, "weight", vec![self.width], Init::Ones), &self.name, self.width, self.bias)
     }
+}
+
+fn with_bias(weight: ParamSpec, path: &str, width: usize, bias: bool) -> Vec<ParamSpec> {
+    let bias = bias.then(|| param(path, "bias", vec![width], Init::Zeros));
+    std::iter::once(weight).chain(bias).collect()
 }
 
 fn param(path: &str, leaf: &str, shape: Vec<usize>, init: Init) -> ParamSpec {

@@ -1,4 +1,4 @@
-//! The kernels in a row: forward, and the way back.
+//! The kernels in a row, and what the [way back](super::backward) needs of them.
 //!
 //! candle's own differentiation was tried first, with each kernel as a custom operation, and cost
 //! at least a sixth of a step in a profile: its store begins every gradient as a tensor of
@@ -11,9 +11,9 @@
 use std::sync::Arc;
 
 use super::NnError;
-use super::gradients::Gradients;
-use super::kernels::matmul::Into;
-use super::kernels::{attention, dropout, embedding, gelu, layer_norm, linear, pooling, simd};
+use super::kernels::rotate::{Rotation, Turn};
+use super::kernels::{attention, dropout, embedding, gelu, layer_norm, linear, pooling};
+use super::ops::BinaryOp;
 use super::ragged::Ragged;
 use super::spare::Spare;
 use super::weights::{Parameter, numbers};
@@ -21,7 +21,7 @@ use super::weights::{Parameter, numbers};
 /// Numbers that a kernel made, and their place on the tape.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
-    id: usize,
+    pub(super) id: usize,
     pub(crate) values: Arc<Vec<f32>>,
 }
 
@@ -29,26 +29,29 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) struct Tape {
     /// `None` in evaluation, which remembers nothing.
-    steps: Option<Vec<Step>>,
-    nodes: usize,
+    pub(super) steps: Option<Vec<Step>>,
+    pub(super) nodes: usize,
     pub(crate) spare: Spare,
 }
 
 #[derive(Debug)]
-struct Step {
-    output: Node,
-    kernel: Kernel,
+pub(super) struct Step {
+    pub(super) output: Node,
+    pub(super) kernel: Kernel,
 }
 
 /// A kernel with what its backward needs. Means, probabilities and masks are computed again.
 #[derive(Debug)]
-enum Kernel {
+pub(super) enum Kernel {
     Embed { tables: Tables },
-    Linear { x: Node, weight: Parameter, bias: Parameter },
-    LayerNorm { x: Node, residual: Option<Node>, scale: Parameter, shift: Parameter, epsilon: f32 },
+    Linear { x: Node, weight: Parameter, bias: Option<Parameter> },
+    LayerNorm { x: Node, residual: Option<Node>, scale: Parameter, shift: Option<Parameter>, epsilon: f32 },
     Gelu { x: Node },
     Tanh { x: Node },
     Relu { x: Node },
+    Binary { op: BinaryOp, x: Node, y: Node },
+    Columns { x: Node, from: usize, to: usize },
+    Rotate { x: Node, op: Rotation },
     Dropout { x: Node, op: dropout::Dropout },
     Attention { query: Node, key: Node, value: Node, op: attention::Attention },
     FirstToken { x: Node },
@@ -92,10 +95,10 @@ impl Tape {
         Ok(self.push(sum, || Kernel::Embed { tables }))
     }
 
-    pub(crate) fn linear(&mut self, x: &Node, weight: Parameter, bias: Parameter) -> Result<Node, NnError> {
+    pub(crate) fn linear(&mut self, x: &Node, weight: Parameter, bias: Option<Parameter>) -> Result<Node, NnError> {
         let (outputs, inputs) = (weight.var.dims()[0], weight.var.dims()[1]);
         let mut y = self.spare.take(x.values.len() / inputs * outputs);
-        numbers(&weight.var, |weight| numbers(&bias.var, |bias| linear::forward(&mut y, &x.values, weight, bias)))??;
+        numbers(&weight.var, |weight| optional(bias.as_ref(), |bias| linear::forward(&mut y, &x.values, weight, bias, outputs)))??;
         Ok(self.push(y, || Kernel::Linear { x: x.clone(), weight, bias }))
     }
 
@@ -103,12 +106,18 @@ impl Tape {
         &mut self,
         x: &Node,
         residual: Option<&Node>,
-        (scale, shift): (Parameter, Parameter),
+        (scale, shift): (Parameter, Option<Parameter>),
         epsilon: f32,
     ) -> Result<Node, NnError> {
         let mut y = self.spare.take(x.values.len());
         let added = residual.map_or(&[][..], |residual| &residual.values);
-        numbers(&scale.var, |scale| numbers(&shift.var, |shift| layer_norm::forward(&mut y, &x.values, added, scale, shift, epsilon)))??;
+        let zeros = vec![0.0; scale.var.elem_count()];
+        numbers(&scale.var, |scale| {
+            optional(shift.as_ref(), |shift| {
+                let shift = if shift.is_empty() { &zeros[..] } else { shift };
+                layer_norm::forward(&mut y, &x.values, added, scale, shift, epsilon);
+            })
+        })??;
         Ok(self.push(y, || Kernel::LayerNorm { x: x.clone(), residual: residual.cloned(), scale, shift, epsilon }))
     }
 
@@ -132,6 +141,33 @@ impl Tape {
             *y = x.max(0.0);
         }
         self.push(y, || Kernel::Relu { x: x.clone() })
+    }
+
+    pub(crate) fn binary(&mut self, op: BinaryOp, x: &Node, y: &Node) -> Node {
+        let mut out = self.spare.take(x.values.len());
+        for ((out, x), y) in out.iter_mut().zip(x.values.iter()).zip(y.values.iter()) {
+            *out = match op {
+                BinaryOp::Add => x + y,
+                BinaryOp::Multiply => x * y,
+            };
+        }
+        self.push(out, || Kernel::Binary { op, x: x.clone(), y: y.clone() })
+    }
+
+    /// Columns `from..to` of rows of `width`.
+    pub(crate) fn columns(&mut self, x: &Node, width: usize, from: usize, to: usize) -> Node {
+        let mut y = self.spare.take(x.values.len() / width * (to - from));
+        for (y, x) in y.chunks_exact_mut(to - from).zip(x.values.chunks_exact(width)) {
+            y.copy_from_slice(&x[from..to]);
+        }
+        self.push(y, || Kernel::Columns { x: x.clone(), from, to })
+    }
+
+    pub(crate) fn rotate(&mut self, x: &Node, op: Rotation) -> Node {
+        let mut y = self.spare.take(x.values.len());
+        y.copy_from_slice(&x.values);
+        op.apply(&mut y, Turn::Forward);
+        self.push(y, || Kernel::Rotate { x: x.clone(), op })
     }
 
     pub(crate) fn dropout(&mut self, x: &Node, op: dropout::Dropout) -> Node {
@@ -158,150 +194,6 @@ impl Tape {
         pooling::mean_tokens(batch, &mut y, &x.values);
         self.push(y, || Kernel::MeanTokens { x: x.clone() })
     }
-
-    /// Gradients of `sum(output * gradient)` into `gradients`, whose spare buffers the tape's
-    /// then join.
-    pub(crate) fn backward(self, output: &Node, gradient: Vec<f32>, texts: Texts<'_>, gradients: &mut Gradients) -> Result<(), NnError> {
-        let mut flow = Flow { nodes: (0..self.nodes).map(|_| None).collect(), spare: self.spare, parameters: gradients };
-        flow.nodes[output.id] = Some(gradient);
-        for Step { output, kernel } in self.steps.unwrap_or_default().into_iter().rev() {
-            let Some(dy) = flow.nodes[output.id].take() else { continue };
-            kernel.backward(output, dy, texts, &mut flow)?;
-        }
-        let Flow { spare, parameters, .. } = flow;
-        parameters.spare.join(spare);
-        Ok(())
-    }
-}
-
-/// The texts that rows stand for.
-#[derive(Clone, Copy)]
-pub(crate) struct Texts<'a> {
-    pub(crate) batch: &'a Ragged,
-    pub(crate) ids: &'a [u32],
-}
-
-/// Gradients on their way back.
-struct Flow<'g> {
-    nodes: Vec<Option<Vec<f32>>>,
-    spare: Spare,
-    parameters: &'g mut Gradients,
-}
-
-impl Flow<'_> {
-    /// Adds a gradient to a node's, or lets it be the node's.
-    fn give(&mut self, node: Node, gradient: Vec<f32>) {
-        match &mut self.nodes[node.id] {
-            Some(sum) => {
-                simd::add_assign(sum, &gradient);
-                self.spare.give(gradient);
-            }
-            none => *none = Some(gradient),
-        }
-        self.spare.give_back(node.values);
-    }
-
-    /// A node's gradient to add to, or a buffer to fill.
-    fn at(&mut self, node: &Node) -> (&mut [f32], Into) {
-        match &mut self.nodes[node.id] {
-            Some(sum) => (sum, Into::Add),
-            none => (none.insert(self.spare.take(node.values.len())), Into::Replace),
-        }
-    }
-}
-
-impl Kernel {
-    /// Passes the gradient `dy` of the output on to the inputs and the parameters.
-    fn backward(self, output: Node, mut dy: Vec<f32>, texts: Texts<'_>, flow: &mut Flow<'_>) -> Result<(), NnError> {
-        match self {
-            Self::Embed { tables } => {
-                scatter(flow.parameters, &tables.words, &dy, texts.ids.iter().copied());
-                if let Some(positions) = &tables.positions {
-                    let entries = texts.batch.positions().map(|position| (position + tables.first_position) as u32);
-                    scatter(flow.parameters, positions, &dy, entries);
-                }
-                if let Some(segments) = &tables.segments {
-                    scatter(flow.parameters, segments, &dy, std::iter::repeat_n(0, texts.ids.len()));
-                }
-                flow.spare.give(dy);
-            }
-            Self::Linear { x, weight, bias } => {
-                linear_backward(&x, &weight, &bias, &dy, flow)?;
-                flow.spare.give(dy);
-                flow.spare.give_back(x.values);
-            }
-            Self::LayerNorm { x, residual, scale, shift, epsilon } => {
-                let mut dx = flow.spare.take(dy.len());
-                let added = residual.as_ref().map_or(&[][..], |residual| &residual.values);
-                let width = scale.var.elem_count();
-                let (mut dscale, mut dshift) = (vec![0.0; width], vec![0.0; width]);
-                numbers(&scale.var, |scale| {
-                    layer_norm::backward(&mut dx, &mut dscale, &mut dshift, &x.values, added, scale, &dy, epsilon);
-                })?;
-                simd::add_assign(flow.parameters.dense_to_add(scale.place, width), &dscale);
-                simd::add_assign(flow.parameters.dense_to_add(shift.place, width), &dshift);
-                if let Some(residual) = residual {
-                    dy.copy_from_slice(&dx);
-                    flow.give(residual, dy);
-                } else {
-                    flow.spare.give(dy);
-                }
-                flow.give(x, dx);
-            }
-            Self::Gelu { x } => {
-                gelu::backward(&mut dy, &x.values);
-                flow.give(x, dy);
-            }
-            Self::Tanh { x } => {
-                for (dy, y) in dy.iter_mut().zip(output.values.iter()) {
-                    *dy *= 1.0 - y * y;
-                }
-                flow.give(x, dy);
-            }
-            Self::Relu { x } => {
-                for (dy, x) in dy.iter_mut().zip(x.values.iter()) {
-                    if *x <= 0.0 {
-                        *dy = 0.0;
-                    }
-                }
-                flow.give(x, dy);
-            }
-            Self::Dropout { x, op } => {
-                op.apply(&mut dy);
-                flow.give(x, dy);
-            }
-            Self::Attention { query, key, value, op } => {
-                let mut take = |node: &Node| flow.spare.take(node.values.len());
-                let mut d = [take(&query), take(&key), take(&value)];
-                op.backward(&mut d, [&query.values[..], &key.values[..], &value.values[..]], &dy);
-                flow.spare.give(dy);
-                for (node, d) in [query, key, value].into_iter().zip(d) {
-                    flow.give(node, d);
-                }
-            }
-            Self::FirstToken { x } => {
-                let mut dx = flow.spare.take(x.values.len());
-                pooling::first_token_backward(texts.batch, &mut dx, &dy);
-                flow.give(x, dx);
-            }
-            Self::MeanTokens { x } => {
-                let mut dx = flow.spare.take(x.values.len());
-                pooling::mean_tokens_backward(texts.batch, &mut dx, &dy);
-                flow.give(x, dx);
-            }
-        }
-        flow.spare.give_back(output.values);
-        Ok(())
-    }
-}
-
-fn linear_backward(x: &Node, weight: &Parameter, bias: &Parameter, dy: &[f32], flow: &mut Flow<'_>) -> Result<(), NnError> {
-    let (outputs, inputs) = (weight.var.dims()[0], weight.var.dims()[1]);
-    let (dw, into) = flow.parameters.dense(weight.place, outputs * inputs);
-    linear::weight_backward(dw, into, &x.values, dy, outputs);
-    linear::add_rows(flow.parameters.dense_to_add(bias.place, outputs), dy);
-    let (dx, into) = flow.at(x);
-    numbers(&weight.var, |weight| linear::input_backward(dx, into, weight, dy, outputs))
 }
 
 /// Runs `with` on a parameter's numbers, or on none.
@@ -310,10 +202,4 @@ fn optional<R>(parameter: Option<&Parameter>, with: impl FnOnce(&[f32]) -> R) ->
         Some(parameter) => numbers(&parameter.var, with),
         None => Ok(with(&[])),
     }
-}
-
-/// Adds the gradient of rows to the table entries they came from.
-fn scatter(gradients: &mut Gradients, table: &Parameter, dy: &[f32], entries: impl Iterator<Item = u32>) {
-    let (rows, width) = (table.var.dims()[0], table.var.dims()[1]);
-    gradients.add_rows(table.place, (rows, width), entries, dy);
 }

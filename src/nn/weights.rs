@@ -54,14 +54,14 @@ pub(crate) struct Parameter {
 #[derive(Debug)]
 pub(crate) struct LinearWeights {
     pub(crate) weight: Parameter,
-    pub(crate) bias: Parameter,
+    pub(crate) bias: Option<Parameter>,
 }
 
 impl Weights {
     /// Reads the parameters named by `specs` from a safetensors file's bytes; other tensors in it
     /// are left alone.
     ///
-    /// A name is found with or without its family's prefix (`bert.`, `roberta.`, `distilbert.`), and
+    /// A name is found with or without its family's prefix (`bert.`, `roberta.`, `distilbert.`, `model.`), and
     /// with the old endings `gamma` and `beta` of layer normalisation. F16 and BF16 are widened to
     /// `f32`.
     ///
@@ -192,12 +192,16 @@ impl Weights {
     pub(crate) fn linear(&self, layer: &Linear) -> Result<LinearWeights, NnError> {
         Ok(LinearWeights {
             weight: self.parameter(&layer.name, "weight", &[layer.outputs, layer.inputs])?,
-            bias: self.parameter(&layer.name, "bias", &[layer.outputs])?,
+            bias: self.bias(&layer.name, layer.outputs, layer.bias)?,
         })
     }
 
-    pub(crate) fn norm(&self, layer: &Norm) -> Result<(Parameter, Parameter), NnError> {
-        Ok((self.parameter(&layer.name, "weight", &[layer.width])?, self.parameter(&layer.name, "bias", &[layer.width])?))
+    pub(crate) fn norm(&self, layer: &Norm) -> Result<(Parameter, Option<Parameter>), NnError> {
+        Ok((self.parameter(&layer.name, "weight", &[layer.width])?, self.bias(&layer.name, layer.width, layer.bias)?))
+    }
+
+    fn bias(&self, path: &str, width: usize, wanted: bool) -> Result<Option<Parameter>, NnError> {
+        wanted.then(|| self.parameter(path, "bias", &[width])).transpose()
     }
 
     pub(crate) fn embedding(&self, table: &Embedding) -> Result<Parameter, NnError> {

@@ -73,6 +73,10 @@ pub enum Pooling {
     ClsTanh,
     /// The first token, a dense layer, ReLU: DistilBERT's pre-classifier.
     ClsRelu,
+    /// The first token, a dense layer, GELU, layer normalisation: ModernBERT's prediction head.
+    ClsGeluNorm,
+    /// The same head on the mean over the text's tokens.
+    MeanGeluNorm,
     /// The mean over the text's tokens, special tokens included.
     Mean,
 }
@@ -84,6 +88,8 @@ impl Pooling {
         match self {
             Self::ClsTanh => "cls_tanh",
             Self::ClsRelu => "cls_relu",
+            Self::ClsGeluNorm => "cls_gelu_norm",
+            Self::MeanGeluNorm => "mean_gelu_norm",
             Self::Mean => "mean",
         }
     }
@@ -100,6 +106,8 @@ pub enum Architecture {
     Roberta,
     /// DistilBERT.
     DistilBert,
+    /// ModernBERT.
+    ModernBert,
 }
 
 impl Architecture {
@@ -110,6 +118,7 @@ impl Architecture {
             Self::Bert => "bert",
             Self::Roberta => "roberta",
             Self::DistilBert => "distilbert",
+            Self::ModernBert => "modernbert",
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use limbic::backend::scripted::{Scripted, logit};
 use limbic::backend::{self, Backend, BackendError, Cost, EngineKind, Options, check_golden, find_library};
 use limbic::bundle::Bundle;
-use limbic::spec::{Pooling, Precision};
+use limbic::spec::{Architecture, Pooling, Precision};
 use limbic::text::{Batch, Encoding};
 
 use super::tiny;
@@ -20,7 +20,7 @@ fn each(mut with: impl FnMut(&Bundle, &mut dyn Backend)) {
     let dir = tempfile::tempdir().unwrap();
     let mut seen = 0;
     for precision in [Precision::Fp32, Precision::Int8Weights] {
-        for (family, pooling) in tiny::FAMILIES.into_iter().flat_map(|(family, poolings)| poolings.map(|pooling| (family, pooling))) {
+        for (family, pooling) in tiny::cases() {
             let bundle = tiny::write(&dir.path().join("bundle"), &tiny::parts_of(family, pooling, precision));
             for kind in EngineKind::ALL {
                 with(&bundle, open(kind, &bundle).as_mut());
@@ -28,7 +28,7 @@ fn each(mut with: impl FnMut(&Bundle, &mut dyn Backend)) {
             }
         }
     }
-    assert_eq!(seen, 8 * tiny::FAMILIES.len());
+    assert_eq!(seen, 4 * 9);
 }
 
 #[test]
@@ -71,9 +71,12 @@ fn an_id_beyond_the_vocabulary_is_an_error_and_the_engine_stays_usable() {
         let stray = Encoding::new(vec![2, 1_000_000, 3], false).unwrap();
         let refused = backend.forward(&Batch::new([&stray]).unwrap());
         assert!(matches!(refused, Err(BackendError::Forward { texts: 1, .. })), "{}: {refused:?}", backend.name());
-        let long = Encoding::new(vec![2; 4096], false).unwrap();
-        let refused = backend.forward(&Batch::new([&long]).unwrap());
-        assert!(matches!(refused, Err(BackendError::Forward { .. })), "{}: {refused:?}", backend.name());
+        // Rotary positions do not end.
+        if bundle.architecture() != Architecture::ModernBert {
+            let long = Encoding::new(vec![2; 4096], false).unwrap();
+            let refused = backend.forward(&Batch::new([&long]).unwrap());
+            assert!(matches!(refused, Err(BackendError::Forward { .. })), "{}: {refused:?}", backend.name());
+        }
         check_golden(backend, bundle).unwrap();
     });
 }

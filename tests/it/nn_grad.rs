@@ -32,7 +32,7 @@ fn every_parameter_receives_a_gradient() {
     for (family, poolings) in FAMILIES {
         let tiny = Tiny::of(family);
         seen.push(0);
-        for (pooling, path) in poolings.into_iter().flat_map(|pooling| [(pooling, Path::Kernels), (pooling, Path::Composite)]) {
+        for (&pooling, path) in poolings.iter().flat_map(|pooling| [(pooling, Path::Kernels), (pooling, Path::Composite)]) {
             let weights = tiny.weights(pooling);
             let (_, found) = gradients(&tiny, pooling, &weights, path);
             let whole = found.norm();
@@ -47,8 +47,10 @@ fn every_parameter_receives_a_gradient() {
         }
     }
     // Two layers of sixteen, five of the embeddings (DistilBERT: four), two of the head, twice; two
-    // more of the first token's layer; on two paths.
-    assert_eq!(seen, [5, 5, 4].map(|tables| 2 * ((2 * 16 + tables + 2) * 2 + 2)));
+    // more of the first token's layer; on two paths. ModernBERT: three layers of six, the first without
+    // its norm, table and two norms, two of the head, thrice; two more of its dense layer and norm, twice.
+    let post_norm = |tables| 2 * ((2 * 16 + tables + 2) * 2 + 2);
+    assert_eq!(seen, [post_norm(5), post_norm(5), post_norm(4), 2 * ((3 * 6 - 1 + 3 + 2) * 3 + 2 * 2)]);
 }
 
 #[test]

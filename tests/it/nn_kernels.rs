@@ -3,9 +3,8 @@
 use limbic::model::{ModelConfig, SequenceClassifier};
 use limbic::nn::{Eager, Gradients, Missing, Mode, Path, Weights};
 use limbic::spec::Pooling;
-use serde_json::json;
 
-use crate::nn_support::{FAMILIES, POOLINGS, Tiny, close, ragged};
+use crate::nn_support::{POOLINGS, Tiny, cases, close, ragged};
 use crate::support::base_model;
 
 /// A BERT whose sizes are no multiples of anything, with dropout everywhere.
@@ -15,14 +14,17 @@ fn odd(pooling: Pooling) -> (SequenceClassifier, Weights) {
 
 /// The same of another family.
 fn odd_of(family: &str, pooling: Pooling) -> (SequenceClassifier, Weights) {
-    let config = json!({
-        "model_type": family, "vocab_size": 50, "initializer_range": 0.3, "max_position_embeddings": 40, "pad_token_id": 1,
+    let config = r#"{
+        "model_type": "FAMILY", "vocab_size": 50, "initializer_range": 0.3, "max_position_embeddings": 40, "pad_token_id": 1,
         "hidden_size": 66, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 70, "type_vocab_size": 2,
         "hidden_act": "gelu", "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3, "layer_norm_eps": 1e-12,
         "dim": 66, "n_layers": 2, "n_heads": 3, "hidden_dim": 70, "activation": "gelu", "dropout": 0.2, "attention_dropout": 0.3,
-        "seq_classif_dropout": 0.2,
-    });
-    let classifier = SequenceClassifier::new(&ModelConfig::from_json(&config.to_string()).unwrap(), pooling, 3).unwrap();
+        "seq_classif_dropout": 0.2, "hidden_activation": "gelu", "norm_eps": 1e-5, "norm_bias": true, "attention_bias": true,
+        "mlp_bias": true, "classifier_bias": true, "classifier_activation": "gelu", "global_attn_every_n_layers": 2,
+        "local_attention": 9, "global_rope_theta": 160000.0, "local_rope_theta": 10000.0, "embedding_dropout": 0.2, "mlp_dropout": 0.2,
+        "classifier_dropout": 0.2}"#;
+    let config = config.replace("FAMILY", family);
+    let classifier = SequenceClassifier::new(&ModelConfig::from_json(&config).unwrap(), pooling, 3).unwrap();
     let weights = Weights::init(&classifier.params(), 5).unwrap();
     (classifier, weights)
 }
@@ -43,7 +45,7 @@ fn run(classifier: &SequenceClassifier, weights: &Weights, mode: Mode, path: Pat
 
 #[test]
 fn kernels_and_composite_agree() {
-    for (family, pooling) in FAMILIES.into_iter().flat_map(|(family, poolings)| poolings.map(|pooling| (family, pooling))) {
+    for (family, pooling) in cases() {
         let (classifier, weights) = odd_of(family, pooling);
         for mode in [Mode::Eval, Mode::Train { seed: 3 }] {
             let (logits, gradients) = run(&classifier, &weights, mode, Path::Kernels);
@@ -85,7 +87,7 @@ fn check_alone(classifier: &SequenceClassifier, weights: &Weights, texts: &[Vec<
 
 #[test]
 fn a_text_is_the_same_alone_and_in_any_batch() {
-    for (family, pooling) in FAMILIES.into_iter().flat_map(|(family, poolings)| poolings.map(|pooling| (family, pooling))) {
+    for (family, pooling) in cases() {
         let tiny = Tiny::of(family);
         check_alone(&tiny.classifier(pooling), &tiny.weights(pooling), &tiny.settings.texts, 5);
         let (classifier, weights) = odd_of(family, pooling);

@@ -87,11 +87,17 @@ pub struct Tiny {
 pub const POOLINGS: [(&str, Pooling); 2] = [("cls_tanh", Pooling::ClsTanh), ("mean", Pooling::Mean)];
 
 /// Every family with a fixture, and its poolings.
-pub const FAMILIES: [(&str, [Pooling; 2]); 3] = [
-    ("bert", [Pooling::ClsTanh, Pooling::Mean]),
-    ("roberta", [Pooling::ClsTanh, Pooling::Mean]),
-    ("distilbert", [Pooling::ClsRelu, Pooling::Mean]),
+pub const FAMILIES: [(&str, &[Pooling]); 4] = [
+    ("bert", &[Pooling::ClsTanh, Pooling::Mean]),
+    ("roberta", &[Pooling::ClsTanh, Pooling::Mean]),
+    ("distilbert", &[Pooling::ClsRelu, Pooling::Mean]),
+    ("modernbert", &[Pooling::ClsGeluNorm, Pooling::MeanGeluNorm, Pooling::Mean]),
 ];
+
+/// Every family with every pooling it has: nine.
+pub fn cases() -> impl Iterator<Item = (&'static str, Pooling)> {
+    FAMILIES.iter().flat_map(|(family, poolings)| poolings.iter().map(move |pooling| (*family, *pooling)))
+}
 
 impl Tiny {
     /// The model of BERT's family.

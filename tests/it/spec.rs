@@ -12,7 +12,13 @@ fn names_are_those_of_serde() {
     }
     check(&[Task::MultiLabel, Task::MultiClass].map(|task| (task, task.name())));
     check(&[Activation::Sigmoid, Activation::Softmax].map(|activation| (activation, activation.name())));
-    check(&[Pooling::ClsTanh, Pooling::ClsRelu, Pooling::Mean].map(|pooling| (pooling, pooling.name())));
-    check(&[Architecture::Bert, Architecture::Roberta, Architecture::DistilBert].map(|family| (family, family.name())));
+    check(
+        &[Pooling::ClsTanh, Pooling::ClsRelu, Pooling::ClsGeluNorm, Pooling::MeanGeluNorm, Pooling::Mean]
+            .map(|pooling| (pooling, pooling.name())),
+    );
+    check(
+        &[Architecture::Bert, Architecture::Roberta, Architecture::DistilBert, Architecture::ModernBert]
+            .map(|family| (family, family.name())),
+    );
     check(&[Precision::Fp32, Precision::Int8Weights].map(|precision| (precision, precision.name())));
 }

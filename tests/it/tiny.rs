@@ -79,18 +79,24 @@ pub fn batch<'a>(encoder: &TextEncoder, texts: impl IntoIterator<Item = &'a str>
 }
 
 /// Folders of the families, and the poolings of each.
-pub const FAMILIES: [(&str, [Pooling; 2]); 3] = [
-    ("tiny-bert", [Pooling::ClsTanh, Pooling::Mean]),
-    ("tiny-roberta", [Pooling::ClsTanh, Pooling::Mean]),
-    ("tiny-distilbert", [Pooling::ClsRelu, Pooling::Mean]),
+const FAMILIES: [(&str, &[Pooling]); 4] = [
+    ("tiny-bert", &[Pooling::ClsTanh, Pooling::Mean]),
+    ("tiny-roberta", &[Pooling::ClsTanh, Pooling::Mean]),
+    ("tiny-distilbert", &[Pooling::ClsRelu, Pooling::Mean]),
+    ("tiny-modernbert", &[Pooling::ClsGeluNorm, Pooling::MeanGeluNorm, Pooling::Mean]),
 ];
+
+/// Every family with every pooling it has: nine.
+pub fn cases() -> impl Iterator<Item = (&'static str, Pooling)> {
+    FAMILIES.iter().flat_map(|(family, poolings)| poolings.iter().map(move |pooling| (*family, *pooling)))
+}
 
 /// Everything the tiny bundle is made of.
 pub fn parts(pooling: Pooling, precision: Precision) -> BundleParts {
     parts_of("tiny-bert", pooling, precision)
 }
 
-/// The same of one of [`FAMILIES`]. Made once a process: the golden answers cost a session.
+/// The same of one of [`cases`]. Made once a process: the golden answers cost a session.
 pub fn parts_of(family: &'static str, pooling: Pooling, precision: Precision) -> BundleParts {
     static MADE: Mutex<BTreeMap<[&str; 3], BundleParts>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().unwrap();

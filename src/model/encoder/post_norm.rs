@@ -83,7 +83,7 @@ impl PostNorm {
                 first_position: shape.first_position,
                 segments: shape.segments.map(|rows| table("token_type_embeddings", rows)),
             },
-            embedding_norm: Norm { name: path("LayerNorm"), width: shape.width, epsilon: shape.epsilon },
+            embedding_norm: Norm { name: path("LayerNorm"), width: shape.width, bias: true, epsilon: shape.epsilon },
             layers: (0..shape.layers).map(|index| Layer::new(names, shape, index)).collect(),
             dropout: shape.dropout,
         }
@@ -136,10 +136,10 @@ impl Layer {
     fn new(names: &Names, shape: &Shape, index: usize) -> Self {
         let (width, inner) = (shape.width, shape.inner);
         let path = |name: &str| format!("{}.{}.{index}.{name}", names.prefix, names.layers);
-        let linear = |name: &str, inputs, outputs| Linear { name: path(name), inputs, outputs, init: shape.init };
-        let norm = |name: &str| Norm { name: path(name), width, epsilon: shape.epsilon };
+        let linear = |name: &str, inputs, outputs| Linear { name: path(name), inputs, outputs, bias: true, init: shape.init };
+        let norm = |name: &str| Norm { name: path(name), width, bias: true, epsilon: shape.epsilon };
         Self {
-            attention: Attention { heads: shape.heads, head_width: width / shape.heads, dropout: shape.weights_dropout },
+            attention: Attention { heads: shape.heads, head_width: width / shape.heads, window: None, dropout: shape.weights_dropout },
             query: linear(names.query, width, width),
             key: linear(names.key, width, width),
             value: linear(names.value, width, width),

@@ -1,6 +1,7 @@
 //! Bidirectional multi-head attention over ragged rows: scores, softmax, dropout and the weighted
 //! sum in one pass a text and head, so that no matrix of scores ever leaves the cache.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::matmul::{Into, Left, strided_body};
@@ -16,6 +17,8 @@ pub(crate) struct Attention {
     pub(crate) queries: RowKind,
     pub(crate) heads: usize,
     pub(crate) head_width: usize,
+    /// How far from a query the keys may stand that it looks at.
+    pub(crate) window: Option<usize>,
     /// Dropout on the probabilities, and the key of this place in the network.
     pub(crate) dropout: Option<(Keep, u64)>,
 }
@@ -33,10 +36,19 @@ struct Block {
     column: usize,
     head_width: usize,
     width: usize,
+    window: Option<usize>,
     dropout: Option<(Keep, u64)>,
 }
 
 impl Block {
+    /// The keys that a query looks at. A text's one query is its first token's.
+    fn seen(&self, query: usize) -> Range<usize> {
+        match self.window {
+            None => 0..self.keys,
+            Some(window) => query.saturating_sub(window)..query.saturating_add(window + 1).min(self.keys),
+        }
+    }
+
     /// Columns of a matrix of scores: the keys, rounded up to whole registers.
     fn padded(&self) -> usize {
         self.keys.next_multiple_of(LANES)
@@ -98,6 +110,7 @@ impl Attention {
                 column: head * head_width,
                 head_width,
                 width,
+                window: self.window,
                 dropout: self.dropout.map(|(keep, _)| (keep, self.block_key(text, head))),
             })
         })
@@ -144,15 +157,16 @@ fn probabilities<const FUSED: bool>(q: &[f32], k: &[f32], block: Block, scratch:
         Left { values: &q[block.query_at()..], row_step: block.width, column_step: 1 },
         block.head_width,
     );
-    for row in scratch.probabilities.chunks_exact_mut(padded) {
-        softmax::<FUSED>(row, block.keys, block.scale());
+    for (query, row) in scratch.probabilities.chunks_exact_mut(padded).enumerate() {
+        softmax::<FUSED>(row, block.seen(query), block.scale());
     }
 }
 
-/// `softmax(scale * row)` over the first `keys` numbers; zero beyond.
+/// `softmax(scale * row)` over the keys that are seen; zero elsewhere.
 #[inline(always)]
-fn softmax<const FUSED: bool>(row: &mut [f32], keys: usize, scale: f32) {
-    row[keys..].fill(f32::NEG_INFINITY);
+fn softmax<const FUSED: bool>(row: &mut [f32], seen: Range<usize>, scale: f32) {
+    row[..seen.start].fill(f32::NEG_INFINITY);
+    row[seen.end..].fill(f32::NEG_INFINITY);
     let (chunks, _) = row.as_chunks::<LANES>();
     let mut highest = [f32::NEG_INFINITY; LANES];
     for chunk in chunks {
@@ -164,7 +178,8 @@ fn softmax<const FUSED: bool>(row: &mut [f32], keys: usize, scale: f32) {
     for value in row.iter_mut() {
         *value = exp::<FUSED>((*value - highest) * scale);
     }
-    row[keys..].fill(0.0);
+    row[..seen.start].fill(0.0);
+    row[seen.end..].fill(0.0);
     let inverse = 1.0 / sum(row);
     for value in row {
         *value *= inverse;

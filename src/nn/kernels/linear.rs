@@ -3,15 +3,15 @@
 use super::matmul::{Into, Matrix, product};
 use super::simd::{add_assign, dispatch};
 
-/// `y = x W^T + b`, `[rows, outputs]`.
-pub(crate) fn forward(y: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32]) {
-    let outputs = bias.len();
+/// `y = x W^T + b`, `[rows, outputs]`; an empty `bias` is none.
+pub(crate) fn forward(y: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32], outputs: usize) {
     let inputs = weight.len() / outputs;
-    for row in y.chunks_exact_mut(outputs) {
+    let into = if bias.is_empty() { Into::Replace } else { Into::Add };
+    for row in y.chunks_exact_mut(outputs).filter(|_| !bias.is_empty()) {
         row.copy_from_slice(bias);
     }
     let rows = y.len() / outputs;
-    product(y, Into::Add, Matrix::new(x, rows, inputs), Matrix::new(weight, outputs, inputs).transposed());
+    product(y, into, Matrix::new(x, rows, inputs), Matrix::new(weight, outputs, inputs).transposed());
 }
 
 /// The gradient of the weight, into or onto `dw`.

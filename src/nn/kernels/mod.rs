@@ -13,4 +13,5 @@ pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod matmul;
 pub(crate) mod pooling;
+pub(crate) mod rotate;
 pub(crate) mod simd;

@@ -1,0 +1,211 @@
+//! The way back over the tape: gradients of every kernel's inputs and parameters, last kernel first.
+
+use std::ops::Range;
+
+use super::NnError;
+use super::gradients::Gradients;
+use super::kernels::matmul::Into;
+use super::kernels::rotate::Turn;
+use super::kernels::{gelu, layer_norm, linear, pooling, simd};
+use super::ops::BinaryOp;
+use super::ragged::Ragged;
+use super::spare::Spare;
+use super::tape::{Kernel, Node, Step, Tables, Tape};
+use super::weights::{Parameter, numbers};
+
+impl Tape {
+    /// Gradients of `sum(output * gradient)` into `gradients`, whose spare buffers the tape's
+    /// then join.
+    pub(crate) fn backward(self, output: &Node, gradient: Vec<f32>, texts: Texts<'_>, gradients: &mut Gradients) -> Result<(), NnError> {
+        let mut flow = Flow { nodes: (0..self.nodes).map(|_| None).collect(), spare: self.spare, parameters: gradients };
+        flow.nodes[output.id] = Some(gradient);
+        for Step { output, kernel } in self.steps.unwrap_or_default().into_iter().rev() {
+            let Some(dy) = flow.nodes[output.id].take() else { continue };
+            kernel.backward(output, dy, texts, &mut flow)?;
+        }
+        let Flow { spare, parameters, .. } = flow;
+        parameters.spare.join(spare);
+        Ok(())
+    }
+}
+
+/// The texts that rows stand for.
+#[derive(Clone, Copy)]
+pub(crate) struct Texts<'a> {
+    pub(crate) batch: &'a Ragged,
+    pub(crate) ids: &'a [u32],
+}
+
+/// Gradients on their way back.
+struct Flow<'g> {
+    nodes: Vec<Option<Vec<f32>>>,
+    spare: Spare,
+    parameters: &'g mut Gradients,
+}
+
+impl Flow<'_> {
+    /// Adds a gradient to a node's, or lets it be the node's.
+    fn give(&mut self, node: Node, gradient: Vec<f32>) {
+        match &mut self.nodes[node.id] {
+            Some(sum) => {
+                simd::add_assign(sum, &gradient);
+                self.spare.give(gradient);
+            }
+            none => *none = Some(gradient),
+        }
+        self.spare.give_back(node.values);
+    }
+
+    /// A node's gradient to add to, or a buffer to fill.
+    fn at(&mut self, node: &Node) -> (&mut [f32], Into) {
+        match &mut self.nodes[node.id] {
+            Some(sum) => (sum, Into::Add),
+            none => (none.insert(self.spare.take(node.values.len())), Into::Replace),
+        }
+    }
+}
+
+impl Kernel {
+    /// Passes the gradient `dy` of the output on to the inputs and the parameters.
+    fn backward(self, output: Node, mut dy: Vec<f32>, texts: Texts<'_>, flow: &mut Flow<'_>) -> Result<(), NnError> {
+        match self {
+            Self::Embed { tables } => embed_backward(&tables, dy, texts, flow),
+            Self::Linear { x, weight, bias } => {
+                linear_backward(&x, &weight, bias.as_ref(), &dy, flow)?;
+                flow.spare.give(dy);
+                flow.spare.give_back(x.values);
+            }
+            Self::LayerNorm { x, residual, scale, shift, epsilon } => {
+                layer_norm_backward((x, residual), (&scale, shift.as_ref()), epsilon, dy, flow)?
+            }
+            Self::Gelu { x } => {
+                gelu::backward(&mut dy, &x.values);
+                flow.give(x, dy);
+            }
+            Self::Tanh { x } => {
+                for (dy, y) in dy.iter_mut().zip(output.values.iter()) {
+                    *dy *= 1.0 - y * y;
+                }
+                flow.give(x, dy);
+            }
+            Self::Relu { x } => {
+                for (dy, x) in dy.iter_mut().zip(x.values.iter()) {
+                    if *x <= 0.0 {
+                        *dy = 0.0;
+                    }
+                }
+                flow.give(x, dy);
+            }
+            Self::Binary { op, x, y } => binary_backward(op, x, y, dy, flow),
+            Self::Columns { x, from, to } => columns_backward(x, from..to, dy, flow),
+            Self::Rotate { x, op } => {
+                op.apply(&mut dy, Turn::Back);
+                flow.give(x, dy);
+            }
+            Self::Dropout { x, op } => {
+                op.apply(&mut dy);
+                flow.give(x, dy);
+            }
+            Self::Attention { query, key, value, op } => {
+                let mut take = |node: &Node| flow.spare.take(node.values.len());
+                let mut d = [take(&query), take(&key), take(&value)];
+                op.backward(&mut d, [&query.values[..], &key.values[..], &value.values[..]], &dy);
+                flow.spare.give(dy);
+                for (node, d) in [query, key, value].into_iter().zip(d) {
+                    flow.give(node, d);
+                }
+            }
+            Self::FirstToken { x } => {
+                let mut dx = flow.spare.take(x.values.len());
+                pooling::first_token_backward(texts.batch, &mut dx, &dy);
+                flow.give(x, dx);
+            }
+            Self::MeanTokens { x } => {
+                let mut dx = flow.spare.take(x.values.len());
+                pooling::mean_tokens_backward(texts.batch, &mut dx, &dy);
+                flow.give(x, dx);
+            }
+        }
+        flow.spare.give_back(output.values);
+        Ok(())
+    }
+}
+
+fn embed_backward(tables: &Tables, dy: Vec<f32>, texts: Texts<'_>, flow: &mut Flow<'_>) {
+    scatter(flow.parameters, &tables.words, &dy, texts.ids.iter().copied());
+    if let Some(positions) = &tables.positions {
+        let entries = texts.batch.positions().map(|position| (position + tables.first_position) as u32);
+        scatter(flow.parameters, positions, &dy, entries);
+    }
+    if let Some(segments) = &tables.segments {
+        scatter(flow.parameters, segments, &dy, std::iter::repeat_n(0, texts.ids.len()));
+    }
+    flow.spare.give(dy);
+}
+
+fn binary_backward(op: BinaryOp, x: Node, y: Node, mut dy: Vec<f32>, flow: &mut Flow<'_>) {
+    let mut dx = flow.spare.take(dy.len());
+    dx.copy_from_slice(&dy);
+    if op == BinaryOp::Multiply {
+        dx.iter_mut().zip(y.values.iter()).for_each(|(dx, y)| *dx *= y);
+        dy.iter_mut().zip(x.values.iter()).for_each(|(dy, x)| *dy *= x);
+    }
+    flow.give(x, dx);
+    flow.give(y, dy);
+}
+
+fn columns_backward(x: Node, columns: Range<usize>, dy: Vec<f32>, flow: &mut Flow<'_>) {
+    let rows = dy.len() / columns.len();
+    let (dx, into) = flow.at(&x);
+    if into == Into::Replace {
+        dx.fill(0.0);
+    }
+    for (dx, dy) in dx.chunks_exact_mut(x.values.len() / rows).zip(dy.chunks_exact(columns.len())) {
+        simd::add_assign(&mut dx[columns.clone()], dy);
+    }
+    flow.spare.give(dy);
+    flow.spare.give_back(x.values);
+}
+
+fn layer_norm_backward(
+    (x, residual): (Node, Option<Node>),
+    (scale, shift): (&Parameter, Option<&Parameter>),
+    epsilon: f32,
+    mut dy: Vec<f32>,
+    flow: &mut Flow<'_>,
+) -> Result<(), NnError> {
+    let mut dx = flow.spare.take(dy.len());
+    let added = residual.as_ref().map_or(&[][..], |residual| &residual.values);
+    let width = scale.var.elem_count();
+    let (mut dscale, mut dshift) = (vec![0.0; width], vec![0.0; width]);
+    numbers(&scale.var, |scale| layer_norm::backward(&mut dx, &mut dscale, &mut dshift, &x.values, added, scale, &dy, epsilon))?;
+    simd::add_assign(flow.parameters.dense_to_add(scale.place, width), &dscale);
+    if let Some(shift) = shift {
+        simd::add_assign(flow.parameters.dense_to_add(shift.place, width), &dshift);
+    }
+    if let Some(residual) = residual {
+        dy.copy_from_slice(&dx);
+        flow.give(residual, dy);
+    } else {
+        flow.spare.give(dy);
+    }
+    flow.give(x, dx);
+    Ok(())
+}
+
+fn linear_backward(x: &Node, weight: &Parameter, bias: Option<&Parameter>, dy: &[f32], flow: &mut Flow<'_>) -> Result<(), NnError> {
+    let (outputs, inputs) = (weight.var.dims()[0], weight.var.dims()[1]);
+    let (dw, into) = flow.parameters.dense(weight.place, outputs * inputs);
+    linear::weight_backward(dw, into, &x.values, dy, outputs);
+    if let Some(bias) = bias {
+        linear::add_rows(flow.parameters.dense_to_add(bias.place, outputs), dy);
+    }
+    let (dx, into) = flow.at(x);
+    numbers(&weight.var, |weight| linear::input_backward(dx, into, weight, dy, outputs))
+}
+
+/// Adds the gradient of rows to the table entries they came from.
+fn scatter(gradients: &mut Gradients, table: &Parameter, dy: &[f32], entries: impl Iterator<Item = u32>) {
+    let (rows, width) = (table.var.dims()[0], table.var.dims()[1]);
+    gradients.add_rows(table.place, (rows, width), entries, dy);
+}
