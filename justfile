@@ -39,6 +39,7 @@ fixtures:
     python3 scripts/fixtures/smoke.py
     .cache/ref/bin/python scripts/fixtures/bert.py
     .cache/ref/bin/python scripts/fixtures/families.py
+    .cache/ref/bin/python scripts/fixtures/learning.py
     .cache/ref/bin/python scripts/fixtures/calibration.py > tests/it/fixtures/calibration.json
     .cache/ref/bin/python scripts/fixtures/metrics.py > tests/it/fixtures/metrics.json
     .cache/ref/bin/python scripts/fixtures/text.py .cache/base/all-MiniLM-L6-v2 > tests/it/fixtures/text.json

@@ -4,8 +4,10 @@
 //! `forward` trains, serves and draws the ONNX graph.
 
 mod config;
+mod depth;
 pub mod encoder;
 mod head;
 
 pub use config::{ConfigError, ModelConfig};
+pub use depth::Depth;
 pub use head::SequenceClassifier;

@@ -37,7 +37,7 @@ pub use checkpoint::join_safetensors;
 pub use eager::{Eager, Mode, Path, Rows};
 pub use error::NnError;
 pub use gradients::Gradients;
-pub use loss::{BinaryCrossEntropy, CrossEntropy, Loss};
+pub use loss::{BinaryCrossEntropy, CrossEntropy, Focus, Loss};
 pub use ops::{Attention, BinaryOp, Ops, Rotary, UnaryOp};
 pub use optim::{AdamW, AdamWConfig, AdamWState, Decay};
 pub use params::{Embedding, Embeddings, Init, Linear, Norm, ParamSpec};

@@ -50,6 +50,8 @@ pub struct AdamW {
     steps: u64,
     /// One a parameter, in the weights' order.
     moments: Vec<Moments>,
+    /// What each parameter's learning rate is multiplied by.
+    rates: Vec<f64>,
 }
 
 /// First and second moment of one parameter. Empty until its first gradient: a parameter without
@@ -100,7 +102,21 @@ impl AdamW {
                 return Err(NnError::Setting { what, expected, found: found.to_string() });
             }
         }
-        Ok(Self { config, steps: 0, moments: weights.entries().iter().map(|_| Moments::default()).collect() })
+        let moments = weights.entries().iter().map(|_| Moments::default()).collect();
+        Ok(Self { config, steps: 0, moments, rates: vec![1.0; weights.entries().len()] })
+    }
+
+    /// Multiplies the learning rate of every parameter of `weights`, decay included, by a factor of
+    /// its own, as torch's parameter groups do. A factor of zero freezes the parameter.
+    ///
+    /// # Errors
+    /// [`NnError::Setting`] for a factor that is negative or not finite.
+    pub fn with_rates(self, weights: &Weights, factor: impl Fn(&str) -> f64) -> Result<Self, NnError> {
+        let rates: Vec<f64> = weights.names().map(factor).collect();
+        match rates.iter().find(|rate| !(**rate >= 0.0 && rate.is_finite())) {
+            None => Ok(Self { rates, ..self }),
+            Some(rate) => Err(NnError::Setting { what: "a parameter's learning rate", expected: "at least 0", found: rate.to_string() }),
+        }
     }
 
     /// Steps taken so far.
@@ -124,6 +140,7 @@ impl AdamW {
         for (place, moments) in self.moments.iter_mut().enumerate() {
             let decays = self.config.decay == Decay::All || weights.entries()[place].1.rank() > 1;
             let weight_decay = if decays { self.config.weight_decay } else { 0.0 };
+            let learning_rate = learning_rate * self.rates[place];
             let factors = Factors {
                 gradient: scale as f32,
                 keep: (1.0 - learning_rate * weight_decay) as f32,

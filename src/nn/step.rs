@@ -165,24 +165,26 @@ impl<N: Network, L: Loss> Shard<'_, N, L> {
     fn run(&self, gradients: &mut Gradients, texts: &[usize]) -> Result<f64, NnError> {
         gradients.clear();
         let mut loss = 0.0;
-        for pass in passes(texts, |text| self.batch[text].ids.len(), self.pass_tokens) {
+        for pass in passes(texts, |text| self.loss.passes() * self.batch[text].ids.len(), self.pass_tokens) {
             loss += self.pass(gradients, pass)?;
         }
         Ok(loss)
     }
 
     fn pass(&self, gradients: &mut Gradients, texts: &[usize]) -> Result<f64, NnError> {
-        let mut ids = Vec::new();
-        let mut offsets = vec![0];
+        let (mut ids, mut offsets, mut keys) = (Vec::new(), vec![0], Vec::new());
+        let passes = self.loss.passes();
         for &text in texts {
-            ids.extend_from_slice(self.batch[text].ids);
-            offsets.push(u32::try_from(ids.len()).map_err(|_| NnError::rows("step", "fewer than 2^32 tokens", "more"))?);
+            for pass in 0..passes {
+                ids.extend_from_slice(self.batch[text].ids);
+                offsets.push(u32::try_from(ids.len()).map_err(|_| NnError::rows("step", "fewer than 2^32 tokens", "more"))?);
+                keys.push((text * passes + pass) as u64);
+            }
         }
         // A pass that fails loses the sums so far, and with them the step.
         let sums = std::mem::replace(gradients, Gradients::new(self.weights));
-        let mut ops = Eager::new(self.weights, Mode::Train { seed: self.seed }, &ids, &offsets)?
-            .with_gradients(sums)
-            .with_text_keys(texts.iter().map(|&text| text as u64).collect())?;
+        let mut ops =
+            Eager::new(self.weights, Mode::Train { seed: self.seed }, &ids, &offsets)?.with_gradients(sums).with_text_keys(keys)?;
         let output = self.network.logits(&mut ops)?;
         let (loss, gradient) = self.rows(&output, texts)?;
         if !loss.is_finite() {
@@ -194,16 +196,17 @@ impl<N: Network, L: Loss> Shard<'_, N, L> {
 
     /// The sum of the rows' losses, and the gradient of the mini-batch's mean on their logits.
     fn rows(&self, output: &Rows, texts: &[usize]) -> Result<(f64, Vec<f32>), NnError> {
-        let labels = self.loss.labels();
-        if (output.rows(), output.width()) != (texts.len(), labels) {
-            let expected = format!("logits [{}, {labels}]", texts.len());
+        let (labels, passes) = (self.loss.labels(), self.loss.passes());
+        if (output.rows(), output.width()) != (texts.len() * passes, labels) {
+            let expected = format!("logits [{}, {labels}]", texts.len() * passes);
             return Err(NnError::rows("step", expected, format!("[{}, {}]", output.rows(), output.width())));
         }
         let logits = output.to_vec()?;
         let mut gradient = vec![0.0; logits.len()];
         let share = 1.0 / self.batch.len() as f32;
         let mut sum = 0.0;
-        for ((logits, gradient), &text) in logits.chunks_exact(labels).zip(gradient.chunks_exact_mut(labels)).zip(texts) {
+        let each = labels * passes;
+        for ((logits, gradient), &text) in logits.chunks_exact(each).zip(gradient.chunks_exact_mut(each)).zip(texts) {
             let targets = self.batch[text].targets;
             if targets.len() != labels {
                 return Err(NnError::rows("step", format!("{labels} targets"), targets.len().to_string()));

@@ -11,13 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Checkpoints;
 use super::data::{DataError, Dataset};
-use super::fit::{FitPlan, FitRecord, fit};
+use super::fit::{FitPlan, FitRecord};
 use super::journal::Journal;
-use super::learner::{Learner, network};
+use super::learner::network;
+use super::lesson::learn;
 use super::recipe::{FinalFit, Recipe};
 use super::rows::Rows;
 use super::split::Folds;
 use super::start::Start;
+use super::teacher::RunTeacher;
 use super::{TrainError, files, predict};
 use crate::bundle::PackedWeights;
 use crate::decide::Logits;
@@ -55,6 +57,8 @@ pub(super) struct Ground<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) start: &'a Start,
     pub(super) train: &'a Encoded,
+    /// The finished run that teaches, where one does.
+    pub(super) teacher: Option<&'a RunTeacher>,
     pub(super) run: &'a Path,
     /// What the names of fits begin with, and the folder they lie in: nothing, or `seed-43/`.
     pub(super) under: &'a str,
@@ -112,12 +116,12 @@ fn fit_fold(ground: &Ground<'_>, folds: &Folds, fold: usize, journal: &mut Journ
         folder: &folder,
         recipe: ground.recipe,
         trained: select(&folds.trained(fold)),
+        taught: None,
         held_out: Some(select(&rows)),
         share: 1.0,
         interrupt: ground.interrupt,
     };
-    let learner = Learner::new(&ground.start.network, &ground.start.weights, ground.recipe).map_err(network("base model"))?;
-    let fitted = fit(&plan, learner, journal)?;
+    let fitted = learn(ground, plan, journal)?;
     let packed = pack(&fitted.weights, ground.recipe.bundle.precision)?;
     let logits = packed_logits(ground, &packed, &select(&rows).encodings)?;
     if ground.recipe.final_fit == FinalFit::Fold {
@@ -162,10 +166,17 @@ pub(super) fn fit_whole(
         journal.say(&format!("{phase}: finished before, skipped"));
         return Ok((read_weights(&weights)?, record));
     }
-    let plan =
-        FitPlan { phase: &phase, folder: &folder, recipe: ground.recipe, trained, held_out: None, share, interrupt: ground.interrupt };
-    let learner = Learner::new(&ground.start.network, &ground.start.weights, ground.recipe).map_err(network("base model"))?;
-    let fitted = fit(&plan, learner, journal)?;
+    let plan = FitPlan {
+        phase: &phase,
+        folder: &folder,
+        recipe: ground.recipe,
+        trained,
+        taught: None,
+        held_out: None,
+        share,
+        interrupt: ground.interrupt,
+    };
+    let fitted = learn(ground, plan, journal)?;
     files::write(&weights, &fitted.weights.to_safetensors().map_err(network(&phase))?)?;
     files::write_json(&record, &fitted.record)?;
     Checkpoints::new(&folder).clear()?;

@@ -103,11 +103,11 @@ pub enum TrainError {
         ids: String,
     },
     /// The loss in use is not the recipe's.
-    #[error("{phase}: the loss in use is {found}, the recipe's weighting gives {expected}; this is a bug")]
+    #[error("{phase}: the loss in use is {found}, the recipe's gives {expected}; this is a bug")]
     Weighting {
         /// Which fit.
         phase: String,
-        /// Computed plainly from the recipe's weights.
+        /// Computed plainly from the recipe.
         expected: f64,
         /// What the step computed.
         found: f64,

@@ -10,15 +10,16 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::TrainError;
+use super::answers::Answers;
 use super::batches::BatchPlan;
 use super::checkpoint::{Best, Checkpoints, Evaluation, Position};
 use super::journal::{Journal, StepLine};
-use super::learner::{Learner, WitnessedLoss, network};
+use super::learner::{Learner, Moment, WitnessedLoss, network};
+use super::objective::Objective;
 use super::phases::{Phase, lay_out};
 use super::recipe::{PhaseStart, Recipe, Restore, Selection};
 use super::rows::Rows;
 use super::schedule::Schedule;
-use super::weights::LossWeights;
 use crate::decide::{Logits, Probabilities, Thresholds};
 use crate::metrics::Report;
 use crate::nn::{NnError, Snapshot};
@@ -36,8 +37,10 @@ pub(super) struct FitPlan<'a> {
     /// Where its checkpoints go.
     pub(super) folder: &'a Path,
     pub(super) recipe: &'a Recipe,
-    /// Rows trained on.
+    /// Rows trained on, with what people said of them, which the loss is weighted by.
     pub(super) trained: Rows<'a>,
+    /// What is learnt of them where it is not what people said.
+    pub(super) taught: Option<Answers>,
     /// Rows evaluated on as it goes; a refit has none.
     pub(super) held_out: Option<Rows<'a>>,
     /// Share of the schedule's steps after which it ends; one for all of them.
@@ -106,7 +109,8 @@ pub(super) fn fit(plan: &FitPlan<'_>, learner: Learner<'_>, journal: &mut Journa
 struct Fit<'a> {
     plan: &'a FitPlan<'a>,
     learner: Learner<'a>,
-    loss: LossWeights,
+    lesson: Rows<'a>,
+    loss: Objective,
     phases: Vec<Phase>,
     schedule: Schedule,
     batches: BatchPlan,
@@ -142,10 +146,15 @@ impl<'a> Fit<'a> {
             plateau: schedule.state(),
             warnings: missing_positives(plan),
         };
-        let loss = LossWeights::count(plan.recipe.loss, &plan.trained.targets);
+        let loss = Objective::new(plan.recipe.loss, &plan.trained.answers);
+        let lesson = match &plan.taught {
+            Some(answers) => plan.trained.answering(answers.clone()),
+            None => plan.trained.clone(),
+        };
         Ok(Self {
             plan,
             learner,
+            lesson,
             witnessed: WitnessedLoss::new(&loss).map_err(network(plan.phase))?,
             loss,
             phases,
@@ -225,13 +234,13 @@ impl<'a> Fit<'a> {
         let accumulation = self.plan.recipe.train.accumulation;
         let last = ((index + 1) * accumulation).min(self.order.len());
         let rows = self.order[index * accumulation..last].concat();
-        let batch = self.plan.trained.pick(&rows);
-        let rate = self.schedule.rate(self.phase().offset + local);
+        let batch = self.lesson.pick(&rows);
+        let moment = Moment { step, end: self.end, rate: self.schedule.rate(self.phase().offset + local) };
         let begun = journal.now();
         let taken = if self.loss_is_proven {
-            self.learner.step(&batch, self.witnessed.fast(), rate, step)
+            self.learner.step(&batch, self.witnessed.fast(), moment)
         } else {
-            self.learner.step(&batch, &self.witnessed, rate, step)
+            self.learner.step(&batch, &self.witnessed, moment)
         };
         let taken = taken.map_err(|error| self.runaway(error, &batch))?;
         let seconds = (journal.now() - begun).as_secs_f64();
@@ -243,7 +252,7 @@ impl<'a> Fit<'a> {
             step,
             epoch,
             loss: taken.loss,
-            lr: rate,
+            lr: moment.rate,
             grad_norm: taken.gradient_norm,
             tokens,
             tokens_per_second: tokens as f64 / seconds.max(1e-9),
@@ -282,10 +291,10 @@ impl<'a> Fit<'a> {
         let Some(held_out) = &self.plan.held_out else { return Ok(()) };
         let step = self.position.step;
         let logits = self.learner.logits(&held_out.encodings)?;
-        let loss = self.loss.loss(logits.values(), &held_out.targets);
+        let loss = self.loss.mean(logits.values(), &held_out.answers);
         let probabilities = Probabilities::of(&logits, Activation::Sigmoid);
         let half = Thresholds::uniform(logits.labels(), 0.5)?;
-        let macro_f1 = Report::measure(&probabilities, &held_out.targets, &half)?.summary.macro_f1;
+        let macro_f1 = Report::measure(&probabilities, &held_out.answers.targets(), &half)?.summary.macro_f1;
         journal.say(&format!("{} after step {step}: held-out loss {loss:.4}, macro-F1 at 0.5 {macro_f1:.4}", self.plan.phase));
         journal.write(&serde_json::json!({
             "phase": self.plan.phase, "step": step - 1, "held_out_loss": loss, "held_out_macro_f1": macro_f1,
@@ -355,8 +364,8 @@ impl<'a> Fit<'a> {
             phases: self.position.phases,
             steps: self.position.step,
             kept_step,
-            label_weights: self.loss.label,
-            positive_weights: self.loss.positive,
+            label_weights: self.loss.weights.label,
+            positive_weights: self.loss.weights.positive,
             evaluations: self.position.evaluations,
             warnings: self.position.warnings,
         };
@@ -368,7 +377,7 @@ impl<'a> Fit<'a> {
 fn missing_positives(plan: &FitPlan<'_>) -> Vec<String> {
     let labels = plan.recipe.data.labels.names();
     let missing = |rows: &Rows<'_>, which: &str| -> Vec<String> {
-        let none = labels.iter().enumerate().filter(|(label, _)| rows.targets.positives(*label) == 0);
+        let none = labels.iter().enumerate().filter(|(label, _)| rows.answers.count(*label).0 == 0.0);
         none.map(|(_, name)| format!("no {which} row holds {name}")).collect()
     };
     let mut warnings = missing(&plan.trained, "training");

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::cross::Encoded;
 use super::recipe::Recipe;
 use super::start::Start;
+use super::teacher::RunTeacher;
 use super::{TrainError, files};
 
 /// What decides the logits of a run's fits; a folder belongs to one such thing.
@@ -17,6 +18,9 @@ pub(super) struct Identity {
     base: String,
     train: String,
     dev: Option<String>,
+    /// Logits of the run that teaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    teacher: Option<String>,
 }
 
 impl Identity {
@@ -26,7 +30,13 @@ impl Identity {
             base: start.revision.clone(),
             train: train.data.fingerprint().to_owned(),
             dev: dev.map(|dev| dev.data.fingerprint().to_owned()),
+            teacher: None,
         }
+    }
+
+    /// The same with a run as a teacher, where there is one.
+    pub(super) fn taught_by(self, teacher: Option<&RunTeacher>) -> Self {
+        Self { teacher: teacher.map(|teacher| teacher.fingerprint.clone()), ..self }
     }
 
     /// Takes the folder for this run, or refuses one that belongs to another.

@@ -7,6 +7,7 @@
 //! This room refuses to serve, to guess what a recipe leaves out, and to report a number on rows
 //! that it was tuned on.
 
+pub mod answers;
 pub mod args;
 pub mod base;
 pub mod batches;
@@ -15,6 +16,7 @@ mod claims;
 mod cross;
 pub mod data;
 mod deal;
+pub mod distil;
 mod error;
 mod evaluate;
 mod files;
@@ -24,11 +26,14 @@ mod held_out;
 mod identity;
 mod journal;
 mod learner;
+mod lesson;
 mod make;
 mod measure;
+pub mod objective;
 mod oof;
 pub mod phases;
 mod predict;
+pub mod rates;
 pub mod recipe;
 mod repeat;
 mod report;
@@ -38,6 +43,7 @@ pub mod schedule;
 mod ship;
 pub mod split;
 mod start;
+mod teacher;
 pub mod weights;
 
 pub use checkpoint::{Best, Evaluation};

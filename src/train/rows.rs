@@ -1,14 +1,16 @@
-//! Encoded rows as a fit sees them: ids, tokens and targets side by side.
+//! Encoded rows as a fit sees them: ids, tokens and answers side by side, wherever they come from.
 
+use super::answers::Answers;
 use super::data::Dataset;
-use crate::spec::Targets;
 use crate::text::Encoding;
 
-/// Some rows of a data set, encoded.
+/// Some rows, encoded.
+#[derive(Clone)]
 pub(super) struct Rows<'a> {
     pub(super) ids: Vec<&'a str>,
+    pub(super) texts: Vec<&'a str>,
     pub(super) encodings: Vec<&'a Encoding>,
-    pub(super) targets: Targets,
+    pub(super) answers: Answers,
 }
 
 impl<'a> Rows<'a> {
@@ -16,8 +18,9 @@ impl<'a> Rows<'a> {
     pub(super) fn select(data: &'a Dataset, encodings: &'a [Encoding], rows: &[usize]) -> Self {
         Self {
             ids: rows.iter().map(|&row| data.examples()[row].id.as_str()).collect(),
+            texts: rows.iter().map(|&row| data.examples()[row].text.as_str()).collect(),
             encodings: rows.iter().map(|&row| &encodings[row]).collect(),
-            targets: data.targets().select(rows),
+            answers: Answers::of(&data.targets().select(rows)),
         }
     }
 
@@ -30,9 +33,15 @@ impl<'a> Rows<'a> {
     pub(super) fn pick(&self, positions: &[usize]) -> Self {
         Self {
             ids: positions.iter().map(|&position| self.ids[position]).collect(),
+            texts: positions.iter().map(|&position| self.texts[position]).collect(),
             encodings: positions.iter().map(|&position| self.encodings[position]).collect(),
-            targets: self.targets.select(positions),
+            answers: self.answers.select(positions),
         }
+    }
+
+    /// The same rows with other answers.
+    pub(super) fn answering(&self, answers: Answers) -> Self {
+        Self { answers, ..self.clone() }
     }
 
     pub(super) fn len(&self) -> usize {

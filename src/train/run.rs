@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::base::HubOptions;
 use super::cross::{Encoded, Ground};
 use super::data::Dataset;
+use super::distil::{DistilRecipe, Teacher};
 use super::groups::Groups;
 use super::identity::Identity;
 use super::journal::{Journal, Progress};
@@ -17,6 +18,7 @@ use super::report::RunReport;
 use super::ship::{self, Cargo};
 use super::split::Folds;
 use super::start::{Start, start};
+use super::teacher::RunTeacher;
 use super::{TrainError, files};
 use crate::decide::Decider;
 
@@ -59,13 +61,16 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
         Some(path) => Some(encoded(recipe, &start, &place(around, path), None)?),
         None => None,
     };
-    Identity::of(recipe, &start, &train, dev.as_ref()).own(around.run)?;
+    let teacher = teacher(recipe, around, &train)?;
+    Identity::of(recipe, &start, &train, dev.as_ref()).taught_by(teacher.as_ref()).own(around.run)?;
     let (train, groups, folds) = split(recipe, around.run, &train, &mut journal)?;
 
-    let ground = Ground { recipe, start: &start, train: &train, run: around.run, under: "", interrupt: around.interrupt };
+    let teacher = teacher.as_ref();
+    let ground = Ground { recipe, start: &start, train: &train, teacher, run: around.run, under: "", interrupt: around.interrupt };
     let mut made = make(&ground, &folds, &groups, dev.as_ref(), &mut journal)?;
     let (repeats, more) = repeat(&ground, (&folds, &groups), dev.as_ref(), &made, &mut journal)?;
     made.fits.extend(more);
+    made.warnings.extend(teacher.map(RunTeacher::warning));
 
     let decisions = decisions(&made.decider);
     let cargo = Cargo {
@@ -119,6 +124,16 @@ fn encoded(recipe: &Recipe, start: &Start, path: &Path, rows: Option<usize>) -> 
     let texts: Vec<&str> = data.examples().iter().map(|example| example.text.as_str()).collect();
     let encodings = start.encoder.encode_all(&texts)?;
     Ok(Encoded { data, encodings })
+}
+
+/// The run that the recipe names as a teacher, where it names one.
+fn teacher(recipe: &Recipe, around: &Surroundings<'_>, train: &Encoded) -> Result<Option<RunTeacher>, TrainError> {
+    match &recipe.distil {
+        Some(DistilRecipe { teacher: Teacher::Run(folder), calibrated, .. }) => {
+            RunTeacher::read(&place(around, folder), recipe, train, *calibrated).map(Some)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Finds near duplicates and splits; gives the rows that take part, their groups and folds.

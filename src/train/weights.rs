@@ -6,9 +6,10 @@
 //! - B, `pos_weight`: positive answers of label `c` count `(negatives / max(positives, 1))^power`,
 //!   at most `cap`.
 //!
-//! Counted on the rows trained on, never on held-out ones.
+//! Counted on the rows trained on, never on held-out ones, and among those on the rows that answer
+//! the label.
 
-use crate::spec::Targets;
+use super::answers::Answers;
 
 /// The scheme a recipe asks for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,43 +40,21 @@ pub struct LossWeights {
 impl LossWeights {
     /// Counts the rows trained on.
     #[must_use]
-    pub fn count(weighting: Weighting, trained: &Targets) -> Self {
-        let (rows, labels) = (trained.rows(), trained.labels());
-        let positives: Vec<usize> = (0..labels).map(|label| trained.positives(label)).collect();
+    pub fn count(weighting: Weighting, trained: &Answers) -> Self {
+        let labels = trained.labels();
+        let counts: Vec<(f64, f64)> = (0..labels).map(|label| trained.count(label)).collect();
         let ones = vec![1.0; labels];
         match weighting {
             Weighting::None => Self { label: ones.clone(), positive: ones },
             Weighting::ClassWeight => {
-                let raw: Vec<f64> = positives.iter().map(|&count| rows as f64 / (labels * count.max(1)) as f64).collect();
+                let raw: Vec<f64> = counts.iter().map(|(yes, rows)| rows / (labels as f64 * yes.max(1.0))).collect();
                 let sum: f64 = raw.iter().sum();
                 Self { label: raw.iter().map(|weight| (weight / sum) as f32).collect(), positive: ones }
             }
             Weighting::PosWeight { cap, power } => {
-                let weight = |&count: &usize| (((rows - count) as f64 / count.max(1) as f64).powf(power)).min(cap) as f32;
-                Self { label: ones, positive: positives.iter().map(weight).collect() }
+                let weight = |&(yes, rows): &(f64, f64)| ((rows - yes) / yes.max(1.0)).powf(power).min(cap) as f32;
+                Self { label: ones, positive: counts.iter().map(weight).collect() }
             }
         }
-    }
-
-    /// The weighted binary cross-entropy of logits, mean over all answers, in plain double
-    /// precision. The reference that the fast loss is held against while it trains.
-    #[must_use]
-    pub fn loss(&self, logits: &[f32], targets: &Targets) -> f64 {
-        let labels = self.label.len();
-        let answers = |row: usize| -> Vec<f32> { targets.row(row).iter().map(|&held| if held { 1.0 } else { 0.0 }).collect() };
-        let rows = logits.chunks_exact(labels).enumerate();
-        rows.map(|(row, logits)| self.row(logits, &answers(row))).sum::<f64>() / targets.rows().max(1) as f64
-    }
-
-    /// The same for one row, mean over its labels, with answers in `[0, 1]`.
-    #[must_use]
-    pub fn row(&self, logits: &[f32], answers: &[f32]) -> f64 {
-        let softplus = |z: f64| z.max(0.0) + (-z.abs()).exp().ln_1p();
-        let answer = |(label, (&z, &y)): (usize, (&f32, &f32))| {
-            let (z, y) = (f64::from(z), f64::from(y));
-            let cost = f64::from(self.positive[label]) * y * softplus(-z) + (1.0 - y) * softplus(z);
-            f64::from(self.label[label]) * cost
-        };
-        logits.iter().zip(answers).enumerate().map(answer).sum::<f64>() / logits.len().max(1) as f64
     }
 }

@@ -1,6 +1,7 @@
 //! The plain parts of a fit: folds, batches, learning rates and loss weights.
 
 use limbic::spec::Targets;
+use limbic::train::answers::Answers;
 use limbic::train::batches::BatchPlan;
 use limbic::train::groups::Groups;
 use limbic::train::recipe::{FoldsRecipe, Most, Split};
@@ -188,9 +189,9 @@ fn a_plateau_warms_up_and_falls_only_when_the_score_stops_rising() {
 }
 
 /// Targets whose columns hold so many positives.
-fn columns(rows: usize, positives: &[usize]) -> Targets {
+fn columns(rows: usize, positives: &[usize]) -> Answers {
     let values = (0..rows).flat_map(|row| positives.iter().map(move |&count| row < count)).collect();
-    Targets::new(rows, positives.len(), values).unwrap()
+    Answers::of(&Targets::new(rows, positives.len(), values).unwrap())
 }
 
 #[test]
@@ -221,16 +222,16 @@ fn weights_are_those_of_the_experiments() {
 }
 
 #[test]
-fn the_loss_is_the_weighted_cross_entropy() {
-    let targets = Targets::new(2, 2, vec![true, false, false, true]).unwrap();
-    let logits = [0.5_f32, -1.0, 2.0, 0.25];
-    let weights = LossWeights { label: vec![0.5, 2.0], positive: vec![3.0, 1.5] };
-    let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());
-    let expected = (0.5 * 3.0 * -sigmoid(0.5).ln()
-        + 2.0 * -(1.0 - sigmoid(-1.0)).ln()
-        + 0.5 * -(1.0 - sigmoid(2.0)).ln()
-        + 2.0 * 1.5 * -sigmoid(0.25).ln())
-        / 4.0;
-    assert!((weights.loss(&logits, &targets) - expected).abs() < 1e-12);
-    assert!(weights.loss(&[90.0, -90.0, -90.0, 90.0], &targets) < 1e-30);
+fn rows_that_do_not_answer_a_label_are_not_counted() {
+    // Two data sets in one head of five labels: ten rows answer the first three, six the last two.
+    let table = |rows, positives: &[usize]| columns(rows, positives).targets();
+    let both = Answers::placed(&table(10, &[5, 2, 1]), 0, 5).joined(&Answers::placed(&table(6, &[3, 1]), 3, 5));
+    assert_eq!((both.rows(), both.count(1), both.count(4)), (16, (2.0, 10.0), (1.0, 6.0)));
+    assert!(both.row(0)[3].is_nan() && both.row(10)[2].is_nan() && both.row(10)[3] == 1.0);
+    let weights = LossWeights::count(Weighting::PosWeight { cap: f64::INFINITY, power: 1.0 }, &both);
+    assert_eq!(weights.positive, [1.0, 4.0, 9.0, 1.0, 5.0]);
+    // A teacher says nothing of what is absent.
+    let soft = both.select(&[0, 10]).softened(&[0.5; 10], 0.5);
+    assert_eq!((&soft.row(0)[..3], &soft.row(1)[3..]), (&[0.75; 3][..], &[0.75; 2][..]));
+    assert!(soft.row(0)[3].is_nan() && soft.row(1)[0].is_nan());
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use limbic::spec::{Pooling, Precision};
-use limbic::train::recipe::{FinalFit, Recipe, Split, locate};
+use limbic::train::objective::LossKind;
+use limbic::train::recipe::{Averaging, FinalFit, Recipe, Split, locate};
 use limbic::train::schedule::{ScheduleKind, Warmup};
 use limbic::train::weights::Weighting;
 
@@ -41,7 +42,9 @@ fn what_is_left_out_is_filled_in() {
     assert_eq!((recipe.folds.split, recipe.train.batch, recipe.train.shards), (Split::Stratified { k: 5, only: None }, 32, 2));
     assert_eq!(recipe.final_fit, FinalFit::Refit);
     assert_eq!((recipe.schedule, recipe.warmup), (ScheduleKind::Linear, Warmup::Ratio(0.0)));
-    assert_eq!((recipe.loss, recipe.bundle.precision), (Weighting::None, Precision::Fp32));
+    assert_eq!((recipe.loss.kind, recipe.loss.weighting, recipe.loss.smoothing), (LossKind::CrossEntropy, Weighting::None, 0.0));
+    assert_eq!((recipe.optimizer.head_lr, recipe.optimizer.layer_decay), (recipe.optimizer.lr, 1.0));
+    assert_eq!((recipe.train.averaging, recipe.bundle.precision), (Averaging::None, Precision::Fp32));
 }
 
 #[test]
@@ -64,13 +67,13 @@ fn overrides_are_typed_by_toml() {
     assert_eq!(recipe.schedule, ScheduleKind::Plateau { factor: 0.1, patience: 10 });
     assert_eq!((recipe.data.train.as_path(), recipe.data.labels.len()), (Path::new("../a b/x.tsv"), 3));
     assert_eq!((recipe.bundle.name.as_str(), recipe.optimizer.clip), ("quoted", f64::INFINITY));
-    assert_eq!(recipe.loss, Weighting::PosWeight { cap: f64::INFINITY, power: 0.5 });
+    assert_eq!(recipe.loss.weighting, Weighting::PosWeight { cap: f64::INFINITY, power: 0.5 });
     assert_eq!(recipe.train.early_stopping.unwrap().patience, 2);
 }
 
 #[test]
 fn the_echo_reads_back_to_the_same_recipe() {
-    let variants: [&[&str]; 13] = [
+    let variants: [&[&str]; 17] = [
         &[],
         &["loss.weighting=class_weight", "schedule.kind=cosine", "schedule.warmup=0.1", "data.dev=dev.jsonl", "data.rows=100"],
         &["loss.weighting=pos_weight", "loss.cap=8.0", "schedule.kind=plateau", "schedule.warmup=7", "train.ema=0.999"],
@@ -84,6 +87,17 @@ fn the_echo_reads_back_to_the_same_recipe() {
         &["thresholds.policy=target_recall", "thresholds.value=1.0"],
         &["thresholds.policy=choose"],
         &["thresholds.policy=choose", "thresholds.objective=macro_f1_and_jaccard"],
+        &[
+            "loss.kind=focal",
+            "loss.gamma=1.5",
+            "loss.smoothing=0.1",
+            "optimizer.head_lr=1e-3",
+            "optimizer.layer_decay=0.9",
+            "train.swa=0.25",
+        ],
+        &["loss.kind=asymmetric", "loss.gamma_positive=1.0", "loss.gamma_negative=3.0", "loss.margin=0.1", "loss.weighting=pos_weight"],
+        &["distil.teacher=self", "distil.weight=0.7", "distil.folds=4", "distil.temperature=2.0"],
+        &["distil.teacher=runs/teacher", "distil.weight=1.0", "distil.calibrated=true"],
     ];
     for overrides in variants {
         let recipe = load(overrides).unwrap();
@@ -129,6 +143,17 @@ fn wrong_recipes_are_refused() {
         (&["optimizer.lr=nan"], "optimizer.lr is NaN: expected a number in (0, 1]"),
         (&["schedule.warmup=1.5"], "schedule.warmup is 1.5: expected a share in [0, 1) or a whole number of steps"),
         (&["schedule.factor=0.5"], "schedule.factor and schedule.patience is set: expected no value unless schedule.kind is plateau"),
+        (&["distil.weight=0.5"], "distil.teacher is missing: \"self\", or the folder of a finished run"),
+        (&["distil.teacher=self"], "distil.weight is missing"),
+        (
+            &["distil.teacher=runs/x", "distil.weight=0.5", "distil.seeds=3"],
+            "distil.seeds is set: expected no value unless distil.teacher is self",
+        ),
+        (&["loss.gamma=3.0"], "loss.gamma is set: expected no value unless loss.kind is focal"),
+        (&["loss.margin=0.1"], "loss.margin is set: expected no value unless loss.kind is asymmetric"),
+        (&["loss.smoothing=1.0"], "loss.smoothing is 1: expected a number in [0, 1)"),
+        (&["optimizer.layer_decay=1.5"], "optimizer.layer_decay is 1.5: expected a number in (0, 1]"),
+        (&["train.ema=0.9", "train.swa=0.5"], "train.swa is set: expected no value beside train.ema"),
         (&["loss.cap=3.0"], "loss.cap is set: expected no value unless loss.weighting is pos_weight"),
         (&["loss.weighting=focal"], "unknown variant `focal`, expected one of `none`, `class_weight`, `pos_weight`"),
         (&["folds.k=1"], "folds.k is 1: expected at least 2"),
@@ -157,7 +182,7 @@ fn wrong_recipes_are_refused() {
         let found = load(overrides).unwrap_err();
         assert!(found.contains(expected), "{overrides:?}: {found}");
     }
-    assert_eq!(cases.len(), 34);
+    assert_eq!(cases.len(), 42);
     for (key, line) in [("model.base", "base = \"some/base\"\n"), ("optimizer.lr", "lr = 1e-4\n"), ("bundle.out", "out = \"out\"\n")] {
         let found = parse(&LEAST.replacen(line, "", 1), &[]).unwrap_err();
         assert!(found.starts_with(&format!("{key} is missing: ")), "{found}");

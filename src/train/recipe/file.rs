@@ -64,12 +64,32 @@ section!(
     RepeatFile { seeds: Vec<u64>, }
 );
 section!(
-    /// The weights of the loss.
-    LossFile { weighting: WeightingName, cap: f64, power: f64, }
+    /// The loss and its weights.
+    LossFile {
+        kind: LossName,
+        gamma: f64,
+        gamma_positive: f64,
+        gamma_negative: f64,
+        margin: f64,
+        smoothing: f64,
+        r_drop: f64,
+        weighting: WeightingName,
+        cap: f64,
+        power: f64,
+    }
 );
 section!(
     /// `AdamW` and clipping.
-    OptimizerFile { lr: f64, weight_decay: f64, decay: DecayScope, betas: [f64; 2], eps: f64, clip: f64, }
+    OptimizerFile {
+        lr: f64,
+        head_lr: f64,
+        layer_decay: f64,
+        weight_decay: f64,
+        decay: DecayScope,
+        betas: [f64; 2],
+        eps: f64,
+        clip: f64,
+    }
 );
 section!(
     /// The learning rate over the run.
@@ -101,11 +121,16 @@ section!(
         seed: u64,
         shards: usize,
         ema: f64,
+        swa: f64,
     }
 );
 section!(
     /// When to stop before the last epoch.
     EarlyStoppingFile { patience: usize, min_delta: f64, }
+);
+section!(
+    /// Soft labels.
+    DistilFile { teacher: String, seeds: usize, folds: usize, weight: f64, temperature: f64, calibrated: bool, }
 );
 section!(
     /// How logits become probabilities.
@@ -138,6 +163,8 @@ pub(super) struct RecipeFile {
     pub(super) phases: Vec<PhaseFile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) early_stopping: Option<EarlyStoppingFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) distil: Option<DistilFile>,
     pub(super) calibration: CalibrationFile,
     pub(super) thresholds: ThresholdsFile,
     pub(super) bundle: BundleFile,
@@ -156,10 +183,20 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ("train", TrainFile::KEYS),
     ("phases", PhaseFile::KEYS),
     ("early_stopping", EarlyStoppingFile::KEYS),
+    ("distil", DistilFile::KEYS),
     ("calibration", CalibrationFile::KEYS),
     ("thresholds", ThresholdsFile::KEYS),
     ("bundle", BundleFile::KEYS),
 ];
+
+/// `loss.kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LossName {
+    CrossEntropy,
+    Focal,
+    Asymmetric,
+}
 
 /// `loss.weighting`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@
 //! The resolved recipe is echoed into the run folder, can be read back, and is hashed.
 
 mod file;
+mod learning;
 mod overrides;
 mod phases;
 mod resolve;
@@ -20,8 +21,9 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::data::DataFormat;
+use super::distil::DistilRecipe;
+use super::objective::LossRecipe;
 use super::schedule::{ScheduleKind, Warmup};
-use super::weights::Weighting;
 use crate::decide::{CalibratorKind, ThresholdPolicy};
 use crate::spec::{LabelSet, Pooling, Precision};
 use crate::text::Normalization;
@@ -103,8 +105,8 @@ pub struct Recipe {
     /// `repeat.seeds`: training seeds, beside `train.seed`, under which the run is done again for the
     /// spread of its figures; none by default.
     pub repeat: Vec<u64>,
-    /// Weights of the loss.
-    pub loss: Weighting,
+    /// The loss.
+    pub loss: LossRecipe,
     /// `AdamW`.
     pub optimizer: OptimizerRecipe,
     /// The learning rate after warm-up.
@@ -115,6 +117,8 @@ pub struct Recipe {
     pub train: TrainRecipe,
     /// Phases after the first.
     pub phases: Vec<PhaseRecipe>,
+    /// Soft labels; none when left out.
+    pub distil: Option<DistilRecipe>,
     /// Kind of the calibrators.
     pub calibration: CalibratorKind,
     /// How thresholds are chosen.
@@ -162,6 +166,11 @@ pub struct DataRecipe {
 pub struct OptimizerRecipe {
     /// `lr`: the peak learning rate.
     pub lr: f64,
+    /// `head_lr`: the same for the head; `lr` by default.
+    pub head_lr: f64,
+    /// `layer_decay`: the learning rate of a layer, as a share of that of the layer above; 1 by
+    /// default. The topmost layer has `lr`, the embeddings stand below the lowest.
+    pub layer_decay: f64,
     /// `weight_decay`: decoupled; 0.01 by default.
     pub weight_decay: f64,
     /// `decay`: what it applies to.
@@ -209,9 +218,21 @@ pub struct TrainRecipe {
     pub seed: u64,
     /// `shards`: threads a batch is shared out to; results are equal for equal shards. 2 by default.
     pub shards: usize,
-    /// `ema`: decay of an average of the weights over steps, which is then what is evaluated and
+    /// `ema` or `swa`: an average of the weights over steps, which is then what is evaluated and
     /// shipped; none when left out.
-    pub ema: Option<f64>,
+    pub averaging: Averaging,
+}
+
+/// Which mean of the weights over steps is kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Averaging {
+    /// The last step's weights.
+    None,
+    /// `ema`: a mean that forgets with this decay.
+    Exponential(f64),
+    /// `swa`: the plain mean over this last share of the steps (Izmailov et al. 2018,
+    /// arXiv:1803.05407, a model every step).
+    Tail(f64),
 }
 
 /// The score that selection looks at, on the fold's held-out rows.

@@ -3,20 +3,19 @@
 use std::fmt::Display;
 
 use super::file::{
-    BundleFile, CalibrationFile, Count, DataFile, EarlyStoppingFile, LossFile, ModelFile, OptimizerFile, RecipeFile, RepeatFile,
-    ScheduleFile, ScheduleName, TrainFile, WeightingName,
+    BundleFile, CalibrationFile, Count, DataFile, EarlyStoppingFile, ModelFile, OptimizerFile, RecipeFile, RepeatFile, ScheduleFile,
+    ScheduleName, TrainFile,
 };
 use super::phases::{phases, phases_file};
 use super::structure::{self, Split, final_file, final_fit, folds_file, repeat};
 use super::{
-    BundleRecipe, DataRecipe, DecayScope, EarlyStopping, ModelRecipe, OptimizerRecipe, Recipe, RecipeError, Restore, Selection,
-    ThresholdRule, TrainRecipe, thresholds,
+    Averaging, BundleRecipe, DataRecipe, DecayScope, EarlyStopping, ModelRecipe, OptimizerRecipe, Recipe, RecipeError, Restore, Selection,
+    ThresholdRule, TrainRecipe, learning, thresholds,
 };
 use crate::decide::CalibratorKind;
 use crate::spec::{LabelSet, Pooling, Precision};
 use crate::text::Normalization;
 use crate::train::schedule::{ScheduleKind, Warmup};
-use crate::train::weights::Weighting;
 
 pub(super) type Resolved<T> = Result<T, RecipeError>;
 
@@ -37,12 +36,13 @@ fn each(file: RecipeFile) -> Resolved<Recipe> {
         final_fit: final_fit(&file.last, &folds.split, file.data.dev.is_some())?,
         data: data(file.data)?,
         repeat: repeat(file.repeat.seeds, seed("train.seed", file.train.seed)?)?,
-        loss: loss(&file.loss)?,
+        loss: learning::loss(&file.loss)?,
         optimizer: optimizer(&file.optimizer)?,
         schedule: schedule(&file.schedule)?,
         warmup: warmup("schedule.warmup", file.schedule.warmup)?,
         phases: phases(&file.phases, optimizer(&file.optimizer)?.lr, schedule(&file.schedule)?)?,
         train: train(&file.train, file.early_stopping.as_ref())?,
+        distil: file.distil.as_ref().map(learning::distil).transpose()?,
         calibration: file.calibration.kind.unwrap_or(CalibratorKind::Sigmoid),
         thresholds: thresholds::resolve(&file.thresholds)?,
         bundle: bundle(file.bundle)?,
@@ -78,28 +78,14 @@ fn data(file: DataFile) -> Resolved<DataRecipe> {
     })
 }
 
-fn loss(file: &LossFile) -> Resolved<Weighting> {
-    let unused = |key, set: bool| if set { Err(value(key, "no value unless loss.weighting is pos_weight", "set")) } else { Ok(()) };
-    let plain = |weighting| {
-        unused("loss.cap", file.cap.is_some())?;
-        unused("loss.power", file.power.is_some())?;
-        Ok(weighting)
-    };
-    match file.weighting.unwrap_or(WeightingName::None) {
-        WeightingName::None => plain(Weighting::None),
-        WeightingName::ClassWeight => plain(Weighting::ClassWeight),
-        WeightingName::PosWeight => Ok(Weighting::PosWeight {
-            cap: within("loss.cap", file.cap.unwrap_or(f64::INFINITY), "a positive number", |&cap| cap > 0.0)?,
-            power: within("loss.power", file.power.unwrap_or(1.0), "a number in (0, 1]", |&power| power > 0.0 && power <= 1.0)?,
-        }),
-    }
-}
-
 fn optimizer(file: &OptimizerFile) -> Resolved<OptimizerRecipe> {
     let lr = need("optimizer.lr", "the peak learning rate", file.lr)?;
     let betas = file.betas.unwrap_or([0.9, 0.999]);
+    let rate = |key, lr: f64| within(key, lr, "a number in (0, 1]", |&lr| lr > 0.0 && lr <= 1.0);
     Ok(OptimizerRecipe {
-        lr: within("optimizer.lr", lr, "a number in (0, 1]", |&lr| lr > 0.0 && lr <= 1.0)?,
+        lr: rate("optimizer.lr", lr)?,
+        head_lr: rate("optimizer.head_lr", file.head_lr.unwrap_or(lr))?,
+        layer_decay: rate("optimizer.layer_decay", file.layer_decay.unwrap_or(1.0))?,
         weight_decay: within("optimizer.weight_decay", file.weight_decay.unwrap_or(0.01), "a number in [0, 1]", unit)?,
         decay: file.decay.unwrap_or(DecayScope::Matrices),
         betas: [
@@ -159,8 +145,18 @@ fn train(file: &TrainFile, early: Option<&EarlyStoppingFile>) -> Resolved<TrainR
         early_stopping: early_stopping.transpose()?,
         seed: seed("train.seed", file.seed)?,
         shards: within("train.shards", file.shards.unwrap_or(2), "1 to 256", |n| (1..=256).contains(n))?,
-        ema: file.ema.map(|ema| within("train.ema", ema, "a number in (0, 1)", |&ema| ema > 0.0 && ema < 1.0)).transpose()?,
+        averaging: averaging(file)?,
     })
+}
+
+fn averaging(file: &TrainFile) -> Resolved<Averaging> {
+    let share = |key, number: f64| within(key, number, "a number in (0, 1)", |&n| n > 0.0 && n < 1.0);
+    match (file.ema, file.swa) {
+        (None, None) => Ok(Averaging::None),
+        (Some(decay), None) => share("train.ema", decay).map(Averaging::Exponential),
+        (None, Some(tail)) => share("train.swa", tail).map(Averaging::Tail),
+        (Some(_), Some(_)) => Err(value("train.swa", "no value beside train.ema: one average or the other", "set")),
+    }
 }
 
 fn bundle(file: BundleFile) -> Resolved<BundleRecipe> {
@@ -175,6 +171,11 @@ fn bundle(file: BundleFile) -> Resolved<BundleRecipe> {
 
 pub(super) fn need<T>(key: &'static str, expected: &'static str, given: Option<T>) -> Resolved<T> {
     given.ok_or(RecipeError::Missing { key, expected })
+}
+
+/// Refuses a key that is set and means nothing here.
+pub(super) fn unless(means: bool, key: &'static str, when: &str, set: bool) -> Resolved<()> {
+    if set && !means { Err(value(key, &format!("no value unless {when}"), "set")) } else { Ok(()) }
 }
 
 pub(super) fn within<T: Display>(key: &'static str, given: T, expected: &str, holds: impl Fn(&T) -> bool) -> Resolved<T> {
@@ -216,9 +217,11 @@ pub(super) fn file(recipe: &Recipe) -> RecipeFile {
         folds: folds_file(&recipe.folds),
         last: final_file(recipe.final_fit),
         repeat: RepeatFile { seeds: Some(recipe.repeat.clone()) },
-        loss: loss_file(recipe.loss),
+        loss: learning::loss_file(recipe.loss),
         optimizer: OptimizerFile {
             lr: Some(recipe.optimizer.lr),
+            head_lr: Some(recipe.optimizer.head_lr),
+            layer_decay: Some(recipe.optimizer.layer_decay),
             weight_decay: Some(recipe.optimizer.weight_decay),
             decay: Some(recipe.optimizer.decay),
             betas: Some(recipe.optimizer.betas),
@@ -232,6 +235,7 @@ pub(super) fn file(recipe: &Recipe) -> RecipeFile {
             .train
             .early_stopping
             .map(|early| EarlyStoppingFile { patience: Some(early.patience), min_delta: Some(early.min_delta) }),
+        distil: recipe.distil.as_ref().map(learning::distil_file),
         calibration: CalibrationFile { kind: Some(recipe.calibration) },
         thresholds: thresholds::file(recipe.thresholds),
         bundle: BundleFile {
@@ -241,15 +245,6 @@ pub(super) fn file(recipe: &Recipe) -> RecipeFile {
             golden: Some(recipe.bundle.golden.clone()),
             precision: Some(recipe.bundle.precision),
         },
-    }
-}
-
-fn loss_file(loss: Weighting) -> LossFile {
-    let plain = |weighting| LossFile { weighting: Some(weighting), cap: None, power: None };
-    match loss {
-        Weighting::None => plain(WeightingName::None),
-        Weighting::ClassWeight => plain(WeightingName::ClassWeight),
-        Weighting::PosWeight { cap, power } => LossFile { weighting: Some(WeightingName::PosWeight), cap: Some(cap), power: Some(power) },
     }
 }
 
@@ -281,6 +276,7 @@ fn train_file(train: &TrainRecipe) -> TrainFile {
         restore: Some(train.restore),
         seed: Some(train.seed),
         shards: Some(train.shards),
-        ema: train.ema,
+        ema: if let Averaging::Exponential(decay) = train.averaging { Some(decay) } else { None },
+        swa: if let Averaging::Tail(share) = train.averaging { Some(share) } else { None },
     }
 }

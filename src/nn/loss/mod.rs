@@ -1,5 +1,11 @@
 //! Losses on logits, with their gradients in closed form.
 
+mod binary;
+mod focus;
+
+pub use binary::BinaryCrossEntropy;
+pub use focus::Focus;
+
 use super::NnError;
 
 /// A loss that is the mean over rows of a loss of one row.
@@ -10,75 +16,15 @@ pub trait Loss: Sync {
     /// Logits a row.
     fn labels(&self) -> usize;
 
+    /// How often a text goes through the network, each time with other dropout; once by default.
+    fn passes(&self) -> usize {
+        1
+    }
+
     /// The loss of one row, in double precision, and its gradient on the row's logits, written to
-    /// `gradient`. All three slices hold [`Loss::labels`] numbers; targets lie in `[0, 1]`.
+    /// `gradient`. Targets are [`Loss::labels`] numbers in `[0, 1]`; logits and gradient hold as many
+    /// for each of [`Loss::passes`], end to end.
     fn row(&self, logits: &[f32], targets: &[f32], gradient: &mut [f32]) -> f64;
-}
-
-/// Binary cross-entropy on logits, each label its own question; the mean over labels.
-///
-/// For logit `z` and target `y`: `-w (p y log sigma(z) + (1 - y) log(1 - sigma(z)))`, with the
-/// label's weight `w` and the weight `p` of its positives, as `torch.nn.BCEWithLogitsLoss(weight,
-/// pos_weight)` has it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BinaryCrossEntropy {
-    weights: Vec<f32>,
-    positives: Vec<f32>,
-}
-
-impl BinaryCrossEntropy {
-    /// All weights one.
-    #[must_use]
-    pub fn new(labels: usize) -> Self {
-        Self { weights: vec![1.0; labels], positives: vec![1.0; labels] }
-    }
-
-    /// Weighs every label, yes and no alike ("scheme A").
-    ///
-    /// # Errors
-    /// [`NnError::Setting`] unless there is one finite, non-negative weight a label.
-    pub fn with_label_weights(self, weights: Vec<f32>) -> Result<Self, NnError> {
-        let weights = checked("label weights", self.labels(), weights)?;
-        Ok(Self { weights, ..self })
-    }
-
-    /// Weighs every label's positives ("scheme B").
-    ///
-    /// # Errors
-    /// [`NnError::Setting`] unless there is one finite, non-negative weight a label.
-    pub fn with_positive_weights(self, positives: Vec<f32>) -> Result<Self, NnError> {
-        let positives = checked("weights of positives", self.labels(), positives)?;
-        Ok(Self { positives, ..self })
-    }
-}
-
-fn checked(what: &'static str, labels: usize, weights: Vec<f32>) -> Result<Vec<f32>, NnError> {
-    if weights.len() != labels || weights.iter().any(|weight| !(weight.is_finite() && *weight >= 0.0)) {
-        return Err(NnError::Setting { what, expected: "one finite number of at least 0 for every label", found: format!("{weights:?}") });
-    }
-    Ok(weights)
-}
-
-impl Loss for BinaryCrossEntropy {
-    fn labels(&self) -> usize {
-        self.weights.len()
-    }
-
-    fn row(&self, logits: &[f32], targets: &[f32], gradient: &mut [f32]) -> f64 {
-        let mean = 1.0 / self.labels() as f64;
-        let mut loss = 0.0;
-        for (label, gradient) in gradient.iter_mut().enumerate() {
-            let (z, y) = (f64::from(logits[label]), f64::from(targets[label]));
-            let (weight, positive) = (f64::from(self.weights[label]), f64::from(self.positives[label]));
-            // log(1 + e^-|z|) neither overflows nor cancels; the two logarithms differ by z.
-            let tail = (-z.abs()).exp().ln_1p();
-            let (minus_log_yes, minus_log_no) = (tail + (-z).max(0.0), tail + z.max(0.0));
-            let yes = 1.0 / (1.0 + (-z).exp());
-            loss += weight * (positive * y * minus_log_yes + (1.0 - y) * minus_log_no);
-            *gradient = (mean * weight * ((1.0 - y) * yes - positive * y * (1.0 - yes))) as f32;
-        }
-        loss * mean
-    }
 }
 
 /// Cross-entropy of a softmax over the row: exactly one label holds (or targets that sum to one).
@@ -126,6 +72,13 @@ impl Loss for CrossEntropy {
     }
 }
 
+fn checked(what: &'static str, labels: usize, weights: Vec<f32>) -> Result<Vec<f32>, NnError> {
+    if weights.len() != labels || weights.iter().any(|weight| !(weight.is_finite() && *weight >= 0.0)) {
+        return Err(NnError::Setting { what, expected: "one finite number of at least 0 for every label", found: format!("{weights:?}") });
+    }
+    Ok(weights)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,7 +112,34 @@ mod tests {
     }
 
     #[test]
+    fn an_absent_target_changes_nothing() {
+        for focus in [Focus::NONE, Focus { positive: 1.0, negative: 4.0, margin: 0.05 }] {
+            let of = |positives: &[f32]| {
+                let loss = BinaryCrossEntropy::new(positives.len()).with_positive_weights(positives.to_vec());
+                loss.and_then(|loss| loss.with_focus(focus)).expect("weights and a focus")
+            };
+            let (loss, without) = (of(&[2.0, 7.0, 3.0]), of(&[2.0, 3.0]));
+            let (mut all, mut some) = ([f32::NAN; 2], [f32::NAN; 3]);
+            let expected = without.row(&[0.5, 2.0], &[1.0, 0.25], &mut all);
+            // Whatever the logit of the absent label is, even no number.
+            for logit in [-1.0, 1e30, f32::NAN] {
+                assert_eq!(loss.row(&[0.5, logit, 2.0], &[1.0, f32::NAN, 0.25], &mut some), expected);
+                assert_eq!(some, [all[0], 0.0, all[1]]);
+            }
+            assert_eq!(loss.row(&[0.5, 1.0, 2.0], &[f32::NAN; 3], &mut some), 0.0);
+            assert_eq!(some, [0.0; 3]);
+        }
+    }
+
+    #[test]
     fn far_logits_give_finite_losses() {
+        for focus in [Focus { positive: 2.0, negative: 2.0, margin: 0.0 }, Focus { positive: 0.5, negative: 0.5, margin: 0.1 }] {
+            let loss = BinaryCrossEntropy::new(1).with_focus(focus).expect("a focus");
+            for (z, y) in [(-1e30_f32, 0.0), (-1e4, 1.0), (-40.0, 0.3), (1e4, 0.0), (1e30, 1.0), (1e30, 0.0)] {
+                let mut gradient = [f32::NAN];
+                assert!(loss.row(&[z], &[y], &mut gradient).is_finite() && gradient[0].is_finite(), "{focus:?}, {z} for {y}");
+            }
+        }
         for z in [-1e30_f32, -1e4, 1e4, 1e30] {
             for y in [0.0, 1.0] {
                 let mut gradient = [f32::NAN];
@@ -182,5 +162,11 @@ mod tests {
             assert!(loss().with_positive_weights(weights.clone()).is_err());
             assert!(CrossEntropy::new(2).with_label_weights(weights).is_err());
         }
+        for focus in
+            [Focus { positive: -1.0, ..Focus::NONE }, Focus { negative: f64::NAN, ..Focus::NONE }, Focus { margin: 1.0, ..Focus::NONE }]
+        {
+            assert!(loss().with_focus(focus).is_err());
+        }
+        assert!(loss().with_smoothing(1.0).is_err() && loss().with_smoothing(-0.1).is_err());
     }
 }
