@@ -19,7 +19,7 @@ pub(super) fn logits(
     encodings: &[&Encoding],
     threads: usize,
 ) -> Result<Logits, TrainError> {
-    let labels = network.head_params()[0].shape[0];
+    let labels = network.labels();
     let batches = layout(encodings);
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<(usize, Vec<f32>)>, TrainError> {

@@ -88,49 +88,6 @@ fn a_run_folder_belongs_to_one_recipe() {
     assert!(said.contains("refit: finished before, skipped"), "{said}");
 }
 
-/// The tiny base model with every weight multiplied, in a folder of its own.
-fn scaled_base(factor: f32) -> tempfile::TempDir {
-    let base = tempfile::tempdir().unwrap();
-    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
-        std::fs::copy(fixture("tiny-bert").join(name), base.path().join(name)).unwrap();
-    }
-    let path = base.path().join("model.safetensors");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let header = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
-    for number in bytes[8 + header..].as_chunks_mut::<4>().0 {
-        *number = (f32::from_le_bytes(*number) * factor).to_le_bytes();
-    }
-    std::fs::write(&path, bytes).unwrap();
-    base
-}
-
-#[test]
-fn a_loss_that_is_no_number_names_the_step_and_the_rows() {
-    // Finite weights, and far too large to be computed with.
-    let base = scaled_base(1e25);
-    let trial = Trial::new(&[&format!("model.base=\"{}\"", base.path().display())]);
-    let found = trial.run(&never).0.map(|_| ()).unwrap_err().to_string();
-    assert!(found.starts_with("fold-0, step 0: the loss is") && found.contains("train-"), "{found}");
-}
-
-#[test]
-fn a_collapsed_network_and_a_label_without_rows_are_warned_of() {
-    let base = scaled_base(0.0);
-    let labels = "data.labels=[\"joy\", \"sadness\", \"anger\", \"fear\", \"surprise\"]";
-    let trial = Trial::new(&[&format!("model.base=\"{}\"", base.path().display()), labels, "folds.k=2", "train.epochs=1"]);
-    let (report, said) = trial.run(&never);
-    let warnings = report.unwrap_or_else(|error| panic!("{error}\n{said}")).warnings.join("\n");
-    for expected in [
-        "fold-0: no training row holds surprise",
-        "fold-1: no held-out row holds surprise",
-        "every held-out row gets the same scores: the network has collapsed",
-        "label \"surprise\": no row holds it",
-    ] {
-        assert!(warnings.contains(expected), "{expected}\nnot among\n{warnings}");
-    }
-    assert!(said.contains("warning: fold-0: no training row holds surprise"), "{said}");
-}
-
 #[test]
 fn mistakes_are_named() {
     let cases: &[(&[&str], &str)] = &[

@@ -9,7 +9,7 @@ use limbic::train::base::HubOptions;
 use limbic::train::recipe::Recipe;
 use limbic::train::{Progress, RunReport, Surroundings, TrainError};
 
-use super::support::{onnxruntime, repo_root};
+use super::support::{fixture, onnxruntime, repo_root};
 
 /// A folder for one run, and what was put into the recipe.
 pub struct Trial {
@@ -94,4 +94,20 @@ impl Trial {
 /// Never stops a run.
 pub fn never(_: &str, _: u64) -> bool {
     false
+}
+
+/// The tiny base model with every weight multiplied, in a folder of its own.
+pub fn scaled_base(factor: f32) -> tempfile::TempDir {
+    let base = tempfile::tempdir().unwrap();
+    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+        std::fs::copy(fixture("tiny-bert").join(name), base.path().join(name)).unwrap();
+    }
+    let path = base.path().join("model.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let header = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
+    for number in bytes[8 + header..].as_chunks_mut::<4>().0 {
+        *number = (f32::from_le_bytes(*number) * factor).to_le_bytes();
+    }
+    std::fs::write(&path, bytes).unwrap();
+    base
 }
