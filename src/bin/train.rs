@@ -2,19 +2,20 @@
 //!
 //! The edge of the trainer: clock, environment, standard streams and the exit status live here.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
-use std::path::{Path, PathBuf};
+use std::io::{IsTerminal, Write, stderr, stdin, stdout};
+use std::path::Path;
 use std::process::{Command as Process, ExitCode};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use limbic::backend::{self, EngineKind, Options};
+use limbic::backend;
 use limbic::bundle::{self, Bundle};
-use limbic::train::args::{Command, EvaluateArgs, FitArgs, TrainArgs};
+use limbic::train::args::{Command, FitArgs, TrainArgs};
 use limbic::train::base::HubOptions;
+use limbic::train::command::{self, Edge};
 use limbic::train::recipe::Recipe;
-use limbic::train::{self, Progress, Resampling, Surroundings};
+use limbic::train::{self, Progress, Surroundings, TrainError};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,7 +24,9 @@ fn main() -> ExitCode {
     let outcome = match TrainArgs::parse().command {
         Command::Fit(args) => fit(args),
         Command::Inspect { bundle } => inspect(&bundle),
-        Command::Evaluate(args) => evaluate(&args),
+        Command::Evaluate(args) => command(|edge| command::evaluate(&args, edge)),
+        Command::Compare(args) => command(|edge| command::compare(&args, edge)),
+        Command::Predict(args) => command(|edge| command::predict(&args, edge)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,21 +66,11 @@ fn inspect(path: &Path) -> Result<()> {
     stdout().write_all(card.as_bytes()).context("standard output")
 }
 
-fn evaluate(args: &EvaluateArgs) -> Result<()> {
-    let bundle = Bundle::open(&args.bundle)?;
-    let library = match args.engine {
-        EngineKind::Onnx => Some(library(args.ort_library.as_deref())?),
-        EngineKind::Candle => None,
-    };
-    let mut engine = backend::open(args.engine, &bundle, &Options { library, ..Options::default() })?;
-    let resampling = Resampling { resamples: args.resamples, seed: args.seed, ..Resampling::default() };
-    let set = train::evaluate(&bundle, engine.as_mut(), &args.data, args.format, resampling)?;
-    stdout().write_all(train::table(&bundle, &set).as_bytes()).context("standard output")
-}
-
-fn library(named: Option<&Path>) -> Result<PathBuf> {
+/// Runs a command that lives below the edge, on the standard streams.
+fn command(run: impl FnOnce(&mut Edge<'_>) -> Result<(), TrainError>) -> Result<()> {
     let current = std::env::current_dir().context("the current folder")?;
-    Ok(backend::find_library(named, &[current])?)
+    let (mut input, mut out, mut err) = (stdin().lock(), stdout().lock(), stderr().lock());
+    Ok(run(&mut Edge { current: &current, input: &mut input, out: &mut out, err: &mut err })?)
 }
 
 /// The commit of the working tree, with a mark when it holds changes; none outside a repository.

@@ -60,6 +60,13 @@ impl Counts {
         ratio(self.true_positives, self.support())
     }
 
+    /// Share of the decisions that are right, 0 without any.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        let right = self.true_positives + self.true_negatives;
+        ratio(right, right + self.false_positives + self.false_negatives)
+    }
+
     /// `2 tp / (2 tp + fp + fn)`, the harmonic mean of precision and recall; 0 when nothing was
     /// predicted and nothing is true.
     #[must_use]

@@ -84,6 +84,9 @@ figures! {
         jaccard,
         /// Share of rows whose labels are all right.
         exact_match,
+        /// Share of all decisions, one a row and label, that are right: one less Hamming's loss. High
+        /// wherever labels are rare, whatever is predicted.
+        flat_accuracy,
         /// Mean log-loss over labels, in nats.
         log_loss,
         /// Mean Brier score over labels.
@@ -104,6 +107,22 @@ figures! {
     }
 }
 
+impl Summary<f64> {
+    /// Figures that no threshold changes.
+    pub const THRESHOLD_FREE: &'static [&'static str] =
+        &["log_loss", "brier", "ece", "ece_debiased", "cardinality", "mean_average_precision", "mean_auroc"];
+    /// Figures that are better when they are lower.
+    pub const LOWER_IS_BETTER: &'static [&'static str] = &["log_loss", "brier", "ece", "ece_debiased"];
+    /// Figures that describe and do not judge.
+    pub const DESCRIPTIVE: &'static [&'static str] = &["cardinality", "predicted_cardinality"];
+}
+
+impl LabelFigures<f64> {
+    /// Figures that no threshold changes.
+    pub const THRESHOLD_FREE: &'static [&'static str] =
+        &["support", "log_loss", "brier", "ece", "ece_debiased", "average_precision", "auroc"];
+}
+
 figures! {
     /// Figures of one label.
     LabelFigures {
@@ -117,6 +136,14 @@ figures! {
         recall,
         /// Harmonic mean of the two.
         f1,
+        /// Rows that hold the label and were given it.
+        true_positives,
+        /// Rows that were given the label and do not hold it.
+        false_positives,
+        /// Rows that hold the label and were not given it.
+        false_negatives,
+        /// Rows that neither hold the label nor were given it.
+        true_negatives,
         /// Log-loss, in nats.
         log_loss,
         /// Brier score.

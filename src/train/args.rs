@@ -1,10 +1,12 @@
 //! The command line of `limbic-train`, as typed.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
 use super::data::DataFormat;
+use super::outcome::Kind;
 use crate::backend::EngineKind;
 
 /// Trains, inspects and evaluates bundles.
@@ -28,6 +30,10 @@ pub enum Command {
     },
     /// Measure a bundle on labelled text.
     Evaluate(EvaluateArgs),
+    /// Compare finished runs, or evaluations, on the rows they share.
+    Compare(CompareArgs),
+    /// Label texts, and write a submission.
+    Predict(PredictArgs),
 }
 
 /// `limbic-train fit`.
@@ -67,19 +73,130 @@ pub struct EvaluateArgs {
     pub bundle: PathBuf,
     /// The labelled file.
     pub data: PathBuf,
-    /// The file's format: ec_tsv, ec_csv, goemotions or jsonl.
+    /// The file's format: ec_tsv, ec_csv, goemotions, xed, xed_neutral, brighter_csv or jsonl.
     #[arg(long)]
     pub format: DataFormat,
+    /// Write the figures into this folder too: JSON, Markdown, a CSV of the labels, and every row.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// What computes.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// How intervals are drawn.
+    #[command(flatten)]
+    pub resampling: ResamplingArgs,
+}
+
+/// `limbic-train compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Folders of finished runs, or of `evaluate --report`.
+    #[arg(required = true, num_args = 2.., value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Which rows of the runs: out_of_fold or held_out.
+    #[arg(long, default_value = "out_of_fold")]
+    pub rows: RunRows,
+    /// The figure that ranks them.
+    #[arg(long, value_name = "FIGURE", default_value = "macro_f1")]
+    pub by: String,
+    /// Print the figures beside each other where they cannot be ranked.
+    #[arg(long)]
+    pub unranked: bool,
+    /// Write the comparison into this folder too, as JSON and Markdown.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// How intervals are drawn.
+    #[command(flatten)]
+    pub resampling: ResamplingArgs,
+}
+
+/// `limbic-train predict`.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// The bundle's folder.
+    pub bundle: PathBuf,
+    /// The file of ids and texts; `-` for standard input.
+    pub input: PathBuf,
+    /// The file to write; one that stands there is replaced once the new one is whole.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The input's format: csv (with --id-column and --text-column), ec_tsv, ec_csv, goemotions,
+    /// xed, xed_neutral, brighter_csv or jsonl. Labels are not needed: `NONE`, or none at all in jsonl.
+    #[arg(long)]
+    pub format: PredictFormat,
+    /// The column of ids, for csv.
+    #[arg(long, value_name = "NAME")]
+    pub id_column: Option<String>,
+    /// The column of texts, for csv.
+    #[arg(long, value_name = "NAME")]
+    pub text_column: Option<String>,
+    /// Write calibrated probabilities: instead of 0 and 1, or beside the labels with --jsonl.
+    #[arg(long)]
+    pub scores: bool,
+    /// Write JSON, one object a line.
+    #[arg(long)]
+    pub jsonl: bool,
+    /// A sample submission that the file must match in header, ids and their order.
+    #[arg(long, value_name = "FILE")]
+    pub sample: Option<PathBuf>,
+    /// What computes.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// What computes.
+#[derive(Debug, Args)]
+pub struct EngineArgs {
     /// The engine to compute with: onnx or candle.
     #[arg(long, default_value = "candle")]
     pub engine: EngineKind,
+    /// ONNX Runtime's shared library; by default the one that `scripts/setup` fetched.
+    #[arg(long, env = "ORT_DYLIB_PATH")]
+    pub ort_library: Option<PathBuf>,
+}
+
+/// How intervals are drawn.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ResamplingArgs {
     /// Resamples for the intervals.
     #[arg(long, default_value_t = 1000)]
     pub resamples: usize,
     /// Seed of the resamples.
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
-    /// ONNX Runtime's shared library; by default the one that `scripts/setup` fetched.
-    #[arg(long, env = "ORT_DYLIB_PATH")]
-    pub ort_library: Option<PathBuf>,
+}
+
+/// Which rows of a run are compared.
+#[derive(Debug, Clone, Copy)]
+pub struct RunRows(pub Kind);
+
+impl FromStr for RunRows {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let kinds = [Kind::OutOfFold, Kind::HeldOut];
+        let known = kinds.into_iter().find(|kind| kind.name() == name);
+        known.map(Self).ok_or_else(|| format!("expected out_of_fold or held_out, found {name}"))
+    }
+}
+
+/// Layouts that `predict` reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PredictFormat {
+    /// Two named columns among others.
+    Csv,
+    /// A format of labelled data, whose labels are passed over.
+    Labelled(DataFormat),
+}
+
+impl FromStr for PredictFormat {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == "csv" {
+            Ok(Self::Csv)
+        } else {
+            name.parse().map(Self::Labelled).map_err(|error: String| error.replacen("expected ", "expected csv, ", 1))
+        }
+    }
 }

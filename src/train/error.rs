@@ -90,6 +90,34 @@ pub enum TrainError {
         /// What it holds.
         found: String,
     },
+    /// An argument that does not go with the others, or that names nothing.
+    #[error("{name}: expected {expected}, found {found}")]
+    Argument {
+        /// As typed.
+        name: &'static str,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// Predictions that are not what they should be, found before they were put in their place.
+    #[error("{}:{line}: expected {expected}, found {found}; nothing was written", path.display())]
+    Submission {
+        /// The file they were to be.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What it should hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+    /// Runs that were not measured alike.
+    #[error("these cannot be ranked: {differs}; --unranked prints their figures beside each other")]
+    NotComparable {
+        /// What differs, and who has what.
+        differs: String,
+    },
     /// Training ran away.
     #[error("{phase}, step {step}: the loss is {loss}; the batch holds {ids}; lower optimizer.lr, or look at these rows")]
     NotFinite {

@@ -12,6 +12,7 @@ use super::groups::Groups;
 use super::held_out::HeldOut;
 use super::journal::Journal;
 use super::oof::{JudgedRows, PolicyReport, calibrate};
+use super::outcome::Outcome;
 use super::recipe::FinalFit;
 use super::report::Drift;
 use super::split::Folds;
@@ -50,6 +51,8 @@ pub(super) fn make(
     let targets = train.data.targets();
     let judged = JudgedRows::new(&out_of_fold, targets, folds.parts(targets, groups, &out_of_fold.rows)?);
     let calibration = calibrate(recipe, &judged)?;
+    let rows = train.data.select(&out_of_fold.rows);
+    Outcome::out_of_fold(recipe, &rows, &judged.logits, &calibration.honest, folds).write(&ground.run.join(ground.under))?;
     let measured = claims::out_of_fold(recipe, &judged, &calibration, resampling(ground))?;
     let share = share(&out_of_fold.records);
     let mut fits = out_of_fold.records;
@@ -85,6 +88,8 @@ impl Made {
     fn measure_on<'a>(&mut self, ground: &Ground<'_>, dev: &'a Encoded, weights: &Snapshot) -> Result<HeldOut<'a>, TrainError> {
         let held_out = HeldOut::judge(ground, &self.weights, dev)?;
         let [mut calibrated, uncalibrated] = claims::held_out(ground.recipe, &self.decider, &held_out, resampling(ground))?;
+        let outcome = Outcome::held_out(ground.recipe, &dev.data, &held_out.logits, &self.decider)?;
+        outcome.write(&ground.run.join(ground.under))?;
         let drift = held_out.drift(ground, &self.decider, weights)?;
         calibrated.tuned.overall.extend(drift.figures());
         self.sets.extend([calibrated, uncalibrated]);

@@ -48,7 +48,8 @@ fn measured(subject: &Subject<'_>, tuned: Figures, resampling: Resampling) -> Re
     })
 }
 
-fn figures(labels: &LabelSet, judged: &Judged<'_>, resampling: Resampling) -> Figures {
+/// Every figure with its interval.
+pub(super) fn figures(labels: &LabelSet, judged: &Judged<'_>, resampling: Resampling) -> Figures {
     let (report, intervals): (Report, Intervals) = (judged.report(), judged.intervals(resampling));
     let named = |names: &[&str], values: Vec<Option<f64>>, intervals: Vec<Option<Interval>>| -> BTreeMap<String, Figure> {
         let figure = |value: Option<f64>, interval: Option<Interval>| {

@@ -159,7 +159,7 @@ impl RunReport {
 const SHOWN: [&str; 9] =
     ["macro_f1", "micro_f1", "jaccard", "samples_f1", "exact_match", "mean_average_precision", "brier", "ece", "predicted_cardinality"];
 
-pub(super) fn push_set(text: &mut String, set: &MeasuredSet, labels: &LabelSet) {
+fn push_set(text: &mut String, set: &MeasuredSet, labels: &LabelSet) {
     push(text, format_args!("\n## {} ({} rows)\n\n{}\n\n| figure | tuned | at 0.5 |\n|---|---|---|", set.name, set.rows, set.note));
     for name in SHOWN {
         push(text, format_args!("| {name} | {} | {} |", shown(set.tuned.overall.get(name)), shown(set.at_half.overall.get(name))));
@@ -192,7 +192,7 @@ fn push_repeats(text: &mut String, repeats: &Repeats) {
     }
 }
 
-fn shown(figure: Option<&Figure>) -> String {
+pub(super) fn shown(figure: Option<&Figure>) -> String {
     match figure {
         None => "-".to_owned(),
         Some(Figure { value, interval: None }) => format!("{value:.4}"),
@@ -211,17 +211,20 @@ fn set_json(set: &MeasuredSet) -> Value {
     })
 }
 
-fn figures_json(figures: &Figures) -> Value {
-    let figure = |figure: &Figure| match figure.interval {
+pub(super) fn figure_json(figure: &Figure) -> Value {
+    match figure.interval {
         None => json!({"value": figure.value}),
         Some((low, high)) => json!({"value": figure.value, "interval": [low, high]}),
-    };
-    let overall: serde_json::Map<String, Value> = figures.overall.iter().map(|(name, value)| (name.clone(), figure(value))).collect();
+    }
+}
+
+fn figures_json(figures: &Figures) -> Value {
+    let overall: serde_json::Map<String, Value> = figures.overall.iter().map(|(name, value)| (name.clone(), figure_json(value))).collect();
     let labels: serde_json::Map<String, Value> = figures
         .labels
         .iter()
         .map(|(label, values)| {
-            let values = values.iter().map(|(name, value)| (name.clone(), figure(value))).collect();
+            let values = values.iter().map(|(name, value)| (name.clone(), figure_json(value))).collect();
             (label.clone(), Value::Object(values))
         })
         .collect();

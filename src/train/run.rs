@@ -71,6 +71,8 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
     let (repeats, more) = repeat(&ground, (&folds, &groups), dev.as_ref(), &made, &mut journal)?;
     made.fits.extend(more);
     made.warnings.extend(teacher.map(RunTeacher::warning));
+    let read = [("training", Some(&train)), ("held-out", dev.as_ref())];
+    made.warnings.extend(read.iter().filter_map(|(name, set)| Some(format!("{name} file: {}", set.as_ref()?.data.left_out()?))));
 
     let decisions = decisions(&made.decider);
     let cargo = Cargo {

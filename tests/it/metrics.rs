@@ -79,6 +79,27 @@ fn figures_are_those_of_scikit_learn() {
 }
 
 #[test]
+fn what_is_called_free_of_thresholds_is() {
+    let (probabilities, targets) = calibrated(200);
+    let report = |threshold| {
+        let thresholds = Thresholds::uniform(3, threshold).expect("in range");
+        Report::measure(&probabilities, &targets, &thresholds).expect("same sizes")
+    };
+    let (low, high) = (report(0.3), report(0.7));
+    let moved = |names: &[&str], low: Vec<Option<f64>>, high: Vec<Option<f64>>, free: &[&str]| {
+        for ((name, low), high) in names.iter().zip(low).zip(high) {
+            assert_eq!(low == high, free.contains(name), "{name}: {low:?} at 0.3, {high:?} at 0.7");
+        }
+        assert!(free.iter().all(|name| names.contains(name)));
+    };
+    moved(Summary::<f64>::NAMES, low.summary.cells(), high.summary.cells(), Summary::<f64>::THRESHOLD_FREE);
+    moved(LabelFigures::<f64>::NAMES, low.labels[0].cells(), high.labels[0].cells(), LabelFigures::<f64>::THRESHOLD_FREE);
+    for names in [Summary::<f64>::LOWER_IS_BETTER, Summary::<f64>::DESCRIPTIVE] {
+        assert!(names.iter().all(|name| Summary::<f64>::NAMES.contains(name)));
+    }
+}
+
+#[test]
 fn the_functions_of_one_label_give_the_reports_figures() {
     let case = &cases()[1];
     let (probabilities, targets, thresholds) = case.parts();

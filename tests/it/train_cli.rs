@@ -9,7 +9,7 @@ use super::support::{fixture, onnxruntime, repo_root};
 use super::tiny;
 
 /// Runs the program in the repository; returns whether it succeeded, and its two outputs.
-fn limbic_train(args: &[&str]) -> (bool, String, String) {
+pub(crate) fn limbic_train(args: &[&str]) -> (bool, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_limbic-train"))
         .args(args)
         .current_dir(repo_root())
@@ -36,7 +36,10 @@ fn mistakes_end_with_one_line_and_a_failure() {
     check_refused(&["fit", smoke, "--ort-library", "no/library.so"], "no/library.so: no such file");
     check_refused(&["inspect", "no/bundle"], "no/bundle");
     check_refused(&["evaluate", "no/bundle", data, "--format", "jsonl"], "no/bundle");
-    check_refused(&["evaluate", "no/bundle", data, "--format", "xlsx"], "expected ec_tsv, ec_csv, goemotions or jsonl, found xlsx");
+    check_refused(
+        &["evaluate", "no/bundle", data, "--format", "xlsx"],
+        "expected ec_tsv, ec_csv, goemotions, xed, xed_neutral, brighter_csv or jsonl, found xlsx",
+    );
 }
 
 #[test]
@@ -55,7 +58,7 @@ fn a_bundle_is_inspected_and_evaluated() {
     };
     for engine in ["onnx", "candle"] {
         let (succeeded, table, err) = evaluate(&rows, engine);
-        assert!(succeeded && table.contains("## rows.jsonl (2 rows)") && table.contains("| F1 joy |"), "{table}{err}");
+        assert!(succeeded && table.contains("# tiny 0.1.0 on rows.jsonl\n\n2 rows") && table.contains("| joy "), "{table}{err}");
     }
     let (succeeded, _, err) = evaluate(&fixture("smoke/dev.jsonl"), "candle");
     assert!(!succeeded && err.contains("dev.jsonl:1: labels: expected names among joy, sadness, anger, found \"fear\""), "{err}");

@@ -43,6 +43,26 @@ pub enum DataError {
         /// Column names found.
         found: String,
     },
+    /// A header without a column that was named, or with two of that name.
+    #[error("{}:1: expected one column {column:?}, found {found:?}", path.display())]
+    NoColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column's name.
+        column: String,
+        /// Column names found.
+        found: String,
+    },
+    /// A format of fixed labels, asked for others.
+    #[error("{}: expected the labels {expected}, which this format has, found {found}", path.display())]
+    Labels {
+        /// The file.
+        path: PathBuf,
+        /// Names that the format has.
+        expected: String,
+        /// Names that the recipe or the bundle asks for.
+        found: String,
+    },
     /// A row with too many or too few columns.
     #[error("{}:{line}: expected {expected} columns, found {found}", path.display())]
     Columns {

@@ -2,25 +2,22 @@
 
 use std::path::Path;
 
-use super::table::read_record;
-use super::{DataError, Example, Row, value_error};
+use super::source::Source;
+use super::{DataError, Example, Row, Rows, value_error};
 use crate::spec::LabelSet;
 
 const COLUMNS: usize = 3;
 
-pub(super) fn rows(path: &Path, text: &str, labels: &LabelSet) -> Result<Vec<Row>, DataError> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(b'\t').from_reader(text.as_bytes());
-    let mut rows = Vec::new();
-    let mut record = csv::StringRecord::new();
-    while read_record(path, &mut reader, &mut record)? {
-        let line = record.position().map_or(0, |position| usize::try_from(position.line()).unwrap_or(usize::MAX));
-        if record.len() != COLUMNS {
-            return Err(DataError::Columns { path: path.to_owned(), line, expected: COLUMNS, found: record.len() });
-        }
-        let held = held(path, line, &record[1], labels)?;
-        rows.push(Row { line, example: Example { id: record[2].to_owned(), text: record[0].to_owned() }, held: Some(held) });
-    }
-    Ok(rows)
+pub(super) fn rows<'a>(source: Source<'a>, labels: &'a LabelSet) -> Rows<'a> {
+    let path = source.path().to_owned();
+    Box::new(source.quoted(b'\t').map(move |fields| fields.and_then(|(line, fields)| row(&path, line, fields, labels))))
+}
+
+fn row(path: &Path, line: usize, fields: Vec<String>, labels: &LabelSet) -> Result<Row, DataError> {
+    let columns = |fields: Vec<String>| DataError::Columns { path: path.to_owned(), line, expected: COLUMNS, found: fields.len() };
+    let [text, positions, id] = <[String; COLUMNS]>::try_from(fields).map_err(columns)?;
+    let held = held(path, line, &positions, labels)?;
+    Ok(Row { line, example: Example { id, text }, held: Some(held) })
 }
 
 fn held(path: &Path, line: usize, field: &str, labels: &LabelSet) -> Result<Vec<bool>, DataError> {

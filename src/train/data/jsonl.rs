@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{DataError, Example, Row, value_error};
+use super::source::Source;
+use super::{DataError, Example, Row, Rows, value_error};
 use crate::spec::LabelSet;
 
 #[derive(Deserialize)]
@@ -15,9 +16,10 @@ struct Line {
     labels: Option<Vec<String>>,
 }
 
-pub(super) fn rows(path: &Path, text: &str, labels: &LabelSet) -> Result<Vec<Row>, DataError> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(index, line)| row(path, index + 1, line, labels)).collect()
+pub(super) fn rows<'a>(source: Source<'a>, labels: &'a LabelSet) -> Rows<'a> {
+    let path = source.path().to_owned();
+    let lines = source.lines().filter(|line| line.as_ref().map_or(true, |(_, line)| !line.trim().is_empty()));
+    Box::new(lines.map(move |line| line.and_then(|(number, line)| row(&path, number, &line, labels))))
 }
 
 fn row(path: &Path, number: usize, line: &str, labels: &LabelSet) -> Result<Row, DataError> {

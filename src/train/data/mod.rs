@@ -1,55 +1,32 @@
-//! Labelled text from files: four formats in, one [`Dataset`] out.
+//! Labelled text from files: several formats in, one [`Dataset`] out.
 //!
 //! A row keeps its id beside its text from the first byte to the last report, so nothing is ever
 //! joined by position. The label order is the recipe's: a file that names other labels, or the
 //! same in another order, is refused. What is wrong with a file is said with path, line, what was
-//! expected and what was found. Nothing is cleaned, skipped or guessed here.
+//! expected and what was found. Nothing is cleaned or guessed here; the only rows left out are those
+//! whose text is known to be lost ([`LeftOut`]), and they are counted.
 
+mod columns;
 mod error;
+mod format;
 mod goemotions;
 mod jsonl;
+mod source;
 mod table;
+mod xed;
 
 pub use error::DataError;
+pub use format::{DataFormat, TextFormat};
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::io::Read;
 use std::path::Path;
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::spec::{LabelSet, Targets};
-
-/// The layouts that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DataFormat {
-    /// SemEval-2018 E-c: a header, then `ID`, `Tweet` and one 0/1 column a label, parted by tabs.
-    /// Split on tab and newline only; a quote is a character like any other.
-    EcTsv,
-    /// The competition's file: the same columns as comma-separated values with quoting (RFC 4180).
-    EcCsv,
-    /// `GoEmotions`: no header; text, comma-separated label positions, comment id, parted by tabs,
-    /// with CSV quoting.
-    Goemotions,
-    /// One object a line: `{"id": ..., "text": ..., "labels": [names]}`.
-    Jsonl,
-}
-
-impl FromStr for DataFormat {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "ec_tsv" => Ok(Self::EcTsv),
-            "ec_csv" => Ok(Self::EcCsv),
-            "goemotions" => Ok(Self::Goemotions),
-            "jsonl" => Ok(Self::Jsonl),
-            _ => Err(format!("expected ec_tsv, ec_csv, goemotions or jsonl, found {name}")),
-        }
-    }
-}
+use source::Source;
 
 /// One text and the name it goes by in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +44,24 @@ pub struct Dataset {
     examples: Vec<Example>,
     targets: Targets,
     fingerprint: String,
+    left_out: Option<LeftOut>,
+}
+
+/// Rows of a file that are no part of its data set, because their text is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many there are.
+    pub rows: usize,
+    /// Line of the first, from 1.
+    pub first: usize,
+    /// What is wrong with their text.
+    pub why: &'static str,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rows left out, the first in line {}: {}", self.rows, self.first, self.why)
+    }
 }
 
 /// One row as a reader found it.
@@ -76,13 +71,16 @@ struct Row {
     held: Option<Vec<bool>>,
 }
 
+/// Rows in file order.
+type Rows<'a> = Box<dyn Iterator<Item = Result<Row, DataError>> + 'a>;
+
 impl Dataset {
     /// Reads a labelled file.
     ///
     /// # Errors
     /// [`DataError`] at the first thing that is wrong.
     pub fn read(path: &Path, format: DataFormat, labels: &LabelSet) -> Result<Self, DataError> {
-        let rows = read_rows(path, format, labels)?;
+        let (rows, left_out) = read_rows(path, format, labels)?;
         let (mut examples, mut values) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len() * labels.len()));
         for row in rows {
             let held = row.held.ok_or_else(|| DataError::Unlabelled { path: path.to_owned(), line: row.line })?;
@@ -90,7 +88,7 @@ impl Dataset {
             examples.push(row.example);
         }
         let targets = Targets::new(examples.len(), labels.len(), values)?;
-        Ok(Self::with_fingerprint(labels.clone(), examples, targets))
+        Ok(Self { left_out, ..Self::with_fingerprint(labels.clone(), examples, targets) })
     }
 
     /// The label order, as the recipe states it.
@@ -117,6 +115,12 @@ impl Dataset {
         &self.fingerprint
     }
 
+    /// Rows of the file that are not here, when there are any.
+    #[must_use]
+    pub fn left_out(&self) -> Option<&LeftOut> {
+        self.left_out.as_ref()
+    }
+
     /// The given rows in the order given, as a data set of its own.
     ///
     /// # Panics
@@ -124,7 +128,8 @@ impl Dataset {
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {
         let examples = rows.iter().map(|&row| self.examples[row].clone()).collect();
-        Self::with_fingerprint(self.labels.clone(), examples, self.targets.select(rows))
+        let left_out = self.left_out.clone();
+        Self { left_out, ..Self::with_fingerprint(self.labels.clone(), examples, self.targets.select(rows)) }
     }
 
     /// These rows and the others after them, as one data set.
@@ -144,50 +149,61 @@ impl Dataset {
 
     fn with_fingerprint(labels: LabelSet, examples: Vec<Example>, targets: Targets) -> Self {
         let fingerprint = fingerprint(&labels, &examples, &targets);
-        Self { labels, examples, targets, fingerprint }
+        Self { labels, examples, targets, fingerprint, left_out: None }
     }
 }
 
-/// Reads ids and texts alone; rows without labels are welcome, labels are checked where they stand.
+/// Ids and texts of a file in file order, each with its line, one at a time; rows without labels are
+/// welcome, labels are checked where they stand. `name` stands for the file in messages. Ids may
+/// stand twice: whoever must know looks at them all.
 ///
 /// # Errors
-/// [`DataError`] at the first thing that is wrong.
-pub fn read_texts(path: &Path, format: DataFormat, labels: &LabelSet) -> Result<Vec<Example>, DataError> {
-    Ok(read_rows(path, format, labels)?.into_iter().map(|row| row.example).collect())
+/// [`DataError`] for a wrong header here, for a wrong row in its place; a lost text is one.
+pub fn texts<'a, R: Read + 'a>(
+    name: &Path,
+    bytes: R,
+    format: &TextFormat,
+    labels: &'a LabelSet,
+) -> Result<impl Iterator<Item = Result<(usize, Example), DataError>> + use<'a, R>, DataError> {
+    let (source, path) = (Source::new(name, bytes), name.to_owned());
+    let (rows, lost): (Rows<'a>, _) = match format {
+        TextFormat::Labelled(format) => (format.rows(source, labels)?, Some(*format)),
+        TextFormat::Columns { id, text } => (columns::rows(source, id, text)?, None),
+    };
+    Ok(rows.map(move |row| {
+        let Row { line, example, .. } = row?;
+        if let Some(why) = lost.and_then(|format| format.lost(&example.text)) {
+            return Err(value_error(&path, line, "text", &format!("a text; {why}"), &example.text));
+        }
+        check_id(&path, line, &example.id)?;
+        Ok((line, example))
+    }))
 }
 
-fn read_rows(path: &Path, format: DataFormat, labels: &LabelSet) -> Result<Vec<Row>, DataError> {
-    let text = read_utf8(path)?;
-    let rows = match format {
-        DataFormat::EcTsv => table::tabs(path, &text, labels),
-        DataFormat::EcCsv => table::commas(path, &text, labels),
-        DataFormat::Goemotions => goemotions::rows(path, &text, labels),
-        DataFormat::Jsonl => jsonl::rows(path, &text, labels),
-    }?;
+fn read_rows(path: &Path, format: DataFormat, labels: &LabelSet) -> Result<(Vec<Row>, Option<LeftOut>), DataError> {
+    let (mut rows, mut left_out) = (Vec::new(), None::<LeftOut>);
+    let mut lines: HashMap<String, usize> = HashMap::new();
+    for row in format.rows(Source::open(path)?, labels)? {
+        let row = row?;
+        if let Some(why) = format.lost(&row.example.text) {
+            left_out.get_or_insert(LeftOut { rows: 0, first: row.line, why }).rows += 1;
+            continue;
+        }
+        check_id(path, row.line, &row.example.id)?;
+        if let Some(first) = lines.insert(row.example.id.clone(), row.line) {
+            let id = row.example.id;
+            return Err(DataError::DuplicateId { path: path.to_owned(), line: row.line, id, first });
+        }
+        rows.push(row);
+    }
     if rows.is_empty() {
         return Err(DataError::Empty { path: path.to_owned() });
     }
-    let mut lines: HashMap<&str, usize> = HashMap::with_capacity(rows.len());
-    for row in &rows {
-        if row.example.id.trim().is_empty() {
-            return Err(value_error(path, row.line, "id", "at least one character", &row.example.id));
-        }
-        if let Some(first) = lines.insert(&row.example.id, row.line) {
-            let id = row.example.id.clone();
-            return Err(DataError::DuplicateId { path: path.to_owned(), line: row.line, id, first });
-        }
-    }
-    Ok(rows)
+    Ok((rows, left_out))
 }
 
-fn read_utf8(path: &Path) -> Result<String, DataError> {
-    let bytes = std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let bytes = error.as_bytes();
-        let line = 1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
-        DataError::Utf8 { path: path.to_owned(), line, found: bytes[at] }
-    })
+fn check_id(path: &Path, line: usize, id: &str) -> Result<(), DataError> {
+    if id.trim().is_empty() { Err(value_error(path, line, "id", "at least one character", id)) } else { Ok(()) }
 }
 
 fn value_error(path: &Path, line: usize, column: &str, expected: &str, found: &str) -> DataError {

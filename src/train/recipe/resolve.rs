@@ -15,6 +15,7 @@ use super::{
 use crate::decide::CalibratorKind;
 use crate::spec::{LabelSet, Pooling, Precision};
 use crate::text::Normalization;
+use crate::train::data::DataFormat;
 use crate::train::schedule::{ScheduleKind, Warmup};
 
 pub(super) type Resolved<T> = Result<T, RecipeError>;
@@ -69,7 +70,7 @@ fn data(file: DataFile) -> Resolved<DataRecipe> {
     let file_name = train.file_name().unwrap_or(train.as_os_str()).to_string_lossy().into_owned();
     Ok(DataRecipe {
         description: file.description.unwrap_or(file_name),
-        format: need("data.format", "ec_tsv, ec_csv, goemotions or jsonl", file.format)?,
+        format: need("data.format", DataFormat::EXPECTED, file.format)?,
         train,
         dev: file.dev,
         labels,
