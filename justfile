@@ -35,12 +35,14 @@ inspect bundle="models/tweet-emotion-minilm/bundle":
 # Make every fixture again from its script; a clean `git diff` afterwards is the proof.
 fixtures:
     scripts/ref_env
+    scripts/tracking_env
     scripts/fetch_base
     python3 scripts/fixtures/smoke.py
     .cache/ref/bin/python scripts/fixtures/bert.py
     .cache/ref/bin/python scripts/fixtures/families.py
     .cache/ref/bin/python scripts/fixtures/learning.py
     .cache/ref/bin/python scripts/fixtures/calibration.py > tests/it/fixtures/calibration.json
+    .cache/mlflow/bin/python scripts/fixtures/events.py tests/it/fixtures/events.tfevents
     .cache/ref/bin/python scripts/fixtures/metrics.py > tests/it/fixtures/metrics.json
     .cache/ref/bin/python scripts/fixtures/text.py .cache/base/all-MiniLM-L6-v2 > tests/it/fixtures/text.json
 

@@ -15,6 +15,7 @@ use limbic::train::args::{Command, FitArgs, TrainArgs};
 use limbic::train::base::HubOptions;
 use limbic::train::command::{self, Edge};
 use limbic::train::recipe::Recipe;
+use limbic::train::tracking::TrackingEnvironment;
 use limbic::train::{self, Progress, Surroundings, TrainError};
 
 #[global_allocator]
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => command(|edge| command::evaluate(&args, edge)),
         Command::Compare(args) => command(|edge| command::compare(&args, edge)),
         Command::Predict(args) => command(|edge| command::predict(&args, edge)),
+        Command::Report { run } => report(&run),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,10 +41,12 @@ fn main() -> ExitCode {
 
 fn fit(args: FitArgs) -> Result<()> {
     let recipe = Recipe::load(&args.recipe, &args.set)?;
-    let recipe = match args.repeats {
+    let mut recipe = match args.repeats {
         Some(times) => recipe.repeated(times),
         None => recipe,
     };
+    recipe.tracking.tensorboard |= args.tensorboard;
+    recipe.tracking.mlflow |= args.mlflow;
     let current = std::env::current_dir().context("the current folder")?;
     let library = backend::find_library(args.ort_library.as_deref(), std::slice::from_ref(&current))?;
     let run = args.run.unwrap_or_else(|| Path::new("runs").join(&recipe.bundle.name));
@@ -53,6 +57,7 @@ fn fit(args: FitArgs) -> Result<()> {
         hub: HubOptions { cache: args.hub_cache, endpoint: args.hub_endpoint, token: args.hub_token },
         onnxruntime: &library,
         git: commit(),
+        tracking: TrackingEnvironment::read(variable),
         clock: &since_1970,
         progress: if stderr().is_terminal() { Progress::Bar } else { Progress::Lines },
         interrupt: &|_, _| false,
@@ -64,6 +69,11 @@ fn fit(args: FitArgs) -> Result<()> {
 fn inspect(path: &Path) -> Result<()> {
     let card = bundle::render(&Bundle::open(path)?);
     stdout().write_all(card.as_bytes()).context("standard output")
+}
+
+fn report(run: &Path) -> Result<()> {
+    let page = train::draw_run(run)?;
+    writeln!(stdout(), "report in {}", page.display()).context("standard output")
 }
 
 /// Runs a command that lives below the edge, on the standard streams.
@@ -78,6 +88,12 @@ fn commit() -> Option<String> {
     let output = Process::new("git").args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     (output.status.success() && !text.trim().is_empty()).then(|| text.trim().to_owned())
+}
+
+fn variable(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this is the binary: the environment is read here")]
+    let value = std::env::var(name);
+    value.ok()
 }
 
 fn since_1970() -> Duration {

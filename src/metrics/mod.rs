@@ -13,6 +13,7 @@
 mod bootstrap;
 mod column;
 mod counts;
+mod cuts;
 mod error;
 mod figures;
 mod judged;
@@ -21,6 +22,7 @@ mod reliability;
 pub use bootstrap::{Interval, Resampling, bootstrap};
 pub use column::{auroc, average_precision, brier, log_loss};
 pub use counts::Counts;
+pub use cuts::{Cut, cuts};
 pub use error::MetricsError;
 pub use figures::{Intervals, LabelFigures, Report, Summary};
 pub use judged::{Difference, Judged, paired_differences};

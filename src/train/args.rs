@@ -34,6 +34,11 @@ pub enum Command {
     Compare(CompareArgs),
     /// Label texts, and write a submission.
     Predict(PredictArgs),
+    /// Draw a finished run's report again.
+    Report {
+        /// The run's folder.
+        run: PathBuf,
+    },
 }
 
 /// `limbic-train fit`.
@@ -52,6 +57,13 @@ pub struct FitArgs {
     /// mean and deviation of every figure; takes the place of the recipe's `repeat.seeds`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
     pub repeats: Option<u64>,
+    /// Also write event files for TensorBoard, into the run's folder; as `--set tracking.tensorboard=true`.
+    #[arg(long)]
+    pub tensorboard: bool,
+    /// Also send figures to the MLflow server that MLFLOW_TRACKING_URI names; as `--set
+    /// tracking.mlflow=true`. Credentials are read from the environment alone.
+    #[arg(long)]
+    pub mlflow: bool,
     /// Where base models from a hub are kept.
     #[arg(long, env = "HF_HUB_CACHE", default_value = ".cache/hub")]
     pub hub_cache: PathBuf,

@@ -9,6 +9,7 @@ use super::data::DataError;
 use super::recipe::RecipeError;
 use super::schedule::ScheduleError;
 use super::split::SplitError;
+use super::tracking::TrackingError;
 use crate::backend::BackendError;
 use crate::bundle::{BundleError, WeightsError};
 use crate::decide::DecideError;
@@ -118,6 +119,24 @@ pub enum TrainError {
         /// What differs, and who has what.
         differs: String,
     },
+    /// Parts of judged rows that do not belong together.
+    #[error("judged rows: expected {expected} {what}, found {found}")]
+    Scored {
+        /// What was counted.
+        what: &'static str,
+        /// How many there should be.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A plot that could not be drawn.
+    #[error("plot {plot}: {reason}")]
+    Plot {
+        /// Its name or title.
+        plot: String,
+        /// What the drawing library said.
+        reason: String,
+    },
     /// Training ran away.
     #[error("{phase}, step {step}: the loss is {loss}; the batch holds {ids}; lower optimizer.lr, or look at these rows")]
     NotFinite {
@@ -140,6 +159,9 @@ pub enum TrainError {
         /// What the step computed.
         found: f64,
     },
+    /// The places that figures go to.
+    #[error(transparent)]
+    Tracking(#[from] TrackingError),
     /// The caller asked to stop, as a kill would.
     #[error("{phase}: interrupted after step {step}; the same command continues from the last checkpoint")]
     Interrupted {

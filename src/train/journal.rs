@@ -1,5 +1,5 @@
 //! What a run says while it goes: a line of JSON a step in `metrics.jsonl`, a bar on a terminal,
-//! plain lines elsewhere.
+//! plain lines elsewhere; and the same figures to whatever tracks the run.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::tracking::{Ending, Point, Tracker};
 use super::{TrainError, files};
 
 /// Plain lines say where a fit stands this many times.
@@ -32,6 +33,7 @@ pub(super) struct Journal<'a> {
     path: PathBuf,
     file: File,
     bar: Option<ProgressBar>,
+    trackers: Vec<Box<dyn Tracker>>,
 }
 
 /// One optimiser step.
@@ -68,7 +70,14 @@ impl<'a> Journal<'a> {
     ) -> Result<Self, TrainError> {
         let path = run.join("metrics.jsonl");
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(files::failed(&path, "open"))?;
-        Ok(Self { out, progress, clock, path, file, bar: None })
+        Ok(Self { out, progress, clock, path, file, bar: None, trackers: Vec::new() })
+    }
+
+    /// From now on `trackers` hear what is written.
+    #[must_use]
+    pub(super) fn tracked_by(mut self, trackers: Vec<Box<dyn Tracker>>) -> Self {
+        self.trackers = trackers;
+        self
     }
 
     /// Time since some fixed moment.
@@ -97,6 +106,8 @@ impl<'a> Journal<'a> {
     /// [`TrainError::File`].
     pub(super) fn begin(&mut self, phase: &str, done: u64, total: u64) -> Result<(), TrainError> {
         self.forget(phase, done)?;
+        let time = self.now();
+        self.tell(|tracker| tracker.begin(phase, done, time))?;
         if self.progress == Progress::Bar {
             let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {eta} {msg}");
             let bar = ProgressBar::new(total).with_position(done).with_prefix(phase.to_owned());
@@ -128,12 +139,47 @@ impl<'a> Journal<'a> {
         }
     }
 
-    /// Appends one object.
+    /// Appends one object. Its numbers go to the trackers, when it is of a `step` of a `phase`.
     ///
     /// # Errors
     /// [`TrainError::File`].
     pub(super) fn write(&mut self, line: &Value) -> Result<(), TrainError> {
-        writeln!(self.file, "{line}").map_err(files::failed(&self.path, "write"))
+        writeln!(self.file, "{line}").map_err(files::failed(&self.path, "write"))?;
+        let (Some(phase), Some(step), Some(members)) = (line["phase"].as_str(), line["step"].as_u64(), line.as_object()) else {
+            return Ok(());
+        };
+        let named = members.iter().filter(|(name, _)| *name != "step");
+        let values: Vec<(String, f64)> = named.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect();
+        self.track(phase, step, &values)
+    }
+
+    /// Figures that the trackers alone are told.
+    ///
+    /// # Errors
+    /// [`TrainError::File`].
+    pub(super) fn track(&mut self, phase: &str, step: u64, values: &[(String, f64)]) -> Result<(), TrainError> {
+        let point = Point { phase, step, time: self.now(), values };
+        self.tell(|tracker| tracker.record(&point))
+    }
+
+    /// The run is over.
+    ///
+    /// # Errors
+    /// [`TrainError::File`].
+    pub(super) fn close(&mut self, ending: &Ending) -> Result<(), TrainError> {
+        self.end();
+        let time = self.now();
+        self.tell(|tracker| tracker.close(ending, time))
+    }
+
+    fn tell(&mut self, what: impl Fn(&mut dyn Tracker) -> Result<(), TrainError>) -> Result<(), TrainError> {
+        let mut complaints = Vec::new();
+        for tracker in &mut self.trackers {
+            what(tracker.as_mut())?;
+            complaints.extend(std::iter::from_fn(|| tracker.complaint()));
+        }
+        complaints.iter().for_each(|text| self.say(&format!("warning: {text}")));
+        Ok(())
     }
 
     fn forget(&mut self, phase: &str, done: u64) -> Result<(), TrainError> {

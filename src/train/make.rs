@@ -11,10 +11,11 @@ use super::fit::FitRecord;
 use super::groups::Groups;
 use super::held_out::HeldOut;
 use super::journal::Journal;
-use super::oof::{JudgedRows, PolicyReport, calibrate};
+use super::oof::{Calibration, JudgedRows, PolicyReport, calibrate};
 use super::outcome::Outcome;
 use super::recipe::FinalFit;
 use super::report::Drift;
+use super::scored::{Said, ScoredRows};
 use super::split::Folds;
 use crate::bundle::{MeasuredSet, PackedWeights};
 use crate::decide::Decider;
@@ -32,6 +33,8 @@ pub(super) struct Made {
     /// In the order fitted.
     pub(super) fits: Vec<FitRecord>,
     pub(super) sets: Vec<MeasuredSet>,
+    /// The rows of the sets that have rows of their own, by the set's name.
+    pub(super) scored: Vec<(String, ScoredRows)>,
     pub(super) drift: Option<Drift>,
     pub(super) warnings: Vec<String>,
     /// Share of the schedule that a fit without held-out rows runs.
@@ -54,6 +57,8 @@ pub(super) fn make(
     let rows = train.data.select(&out_of_fold.rows);
     Outcome::out_of_fold(recipe, &rows, &judged.logits, &calibration.honest, folds).write(&ground.run.join(ground.under))?;
     let measured = claims::out_of_fold(recipe, &judged, &calibration, resampling(ground))?;
+    let ids = out_of_fold.rows.iter().map(|&row| train.data.examples()[row].id.clone()).collect();
+    let scored = vec![(measured.name.clone(), honest(ids, &judged, &calibration)?)];
     let share = share(&out_of_fold.records);
     let mut fits = out_of_fold.records;
     let (weights, trained) = if recipe.final_fit == FinalFit::Fold {
@@ -71,6 +76,7 @@ pub(super) fn make(
         trained,
         fits,
         sets: vec![measured],
+        scored,
         drift: None,
         warnings: calibration.warnings,
         share,
@@ -92,6 +98,7 @@ impl Made {
         outcome.write(&ground.run.join(ground.under))?;
         let drift = held_out.drift(ground, &self.decider, weights)?;
         calibrated.tuned.overall.extend(drift.figures());
+        self.scored.push((calibrated.name.clone(), held_out.scored(&self.decider)?));
         self.sets.extend([calibrated, uncalibrated]);
         self.drift = Some(drift);
         self.warnings.extend(held_out.warning());
@@ -108,9 +115,12 @@ impl Made {
         journal: &mut Journal<'_>,
     ) -> Result<(), TrainError> {
         let recipe = ground.recipe;
+        let ids = self.scored.first().map_or(&[][..], |(_, rows)| rows.ids()).iter().cloned().chain(held_out.fresh_ids()).collect();
         let judged = held_out.added_to(judged)?;
         let calibration = calibrate(recipe, &judged)?;
-        self.sets.push(claims::with_dev(recipe, &judged, &calibration, held_out, resampling(ground))?);
+        let measured = claims::with_dev(recipe, &judged, &calibration, held_out, resampling(ground))?;
+        self.scored.push((measured.name.clone(), honest(ids, &judged, &calibration)?));
+        self.sets.push(measured);
         let both = ground.train.join(held_out.rows)?;
         let (weights, record) = fit_whole(ground, "final", both.rows(), self.share, journal)?;
         self.fits.push(record);
@@ -121,6 +131,17 @@ impl Made {
         self.warnings.extend(calibration.warnings);
         Ok(())
     }
+}
+
+/// Judged rows with what is reported of them.
+fn honest(ids: Vec<String>, judged: &JudgedRows, calibration: &Calibration) -> Result<ScoredRows, TrainError> {
+    let said = Said {
+        targets: &judged.targets,
+        decisions: &calibration.honest.decisions,
+        logits: &judged.logits,
+        probabilities: &calibration.honest.probabilities,
+    };
+    ScoredRows::new(ids, &judged.parts, said)
 }
 
 fn resampling(ground: &Ground<'_>) -> Resampling {

@@ -5,7 +5,7 @@
 //! no row is reported on by numbers tuned on it; a choice between threshold policies is made anew for
 //! each part. Parts are the folds; when one fold alone was fitted, parts of its held-out rows.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 use super::cross::OutOfFold;
@@ -20,7 +20,7 @@ pub(super) struct JudgedRows {
     pub(super) logits: Logits,
     pub(super) targets: Targets,
     /// The part that each row belongs to, for cross-fitting.
-    parts: Vec<usize>,
+    pub(super) parts: Vec<usize>,
 }
 
 /// What a run makes of its out-of-fold logits.
@@ -56,7 +56,7 @@ impl JudgedRows {
 }
 
 /// The threshold policy of what ships, and how it was come by.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyReport {
     /// The policy.
     pub policy: String,
@@ -65,7 +65,7 @@ pub struct PolicyReport {
 }
 
 /// How a policy was chosen.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyChoice {
     /// The figure it was chosen for.
     pub objective: String,

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 use super::cross::{Encoded, Ground};
@@ -19,7 +19,7 @@ use super::split::Folds;
 use crate::bundle::{Figures, MeasuredSet};
 
 /// The figures of one run under several training seeds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Repeats {
     /// The seeds; the first is the one whose model ships.
     pub seeds: Vec<u64>,
@@ -28,7 +28,7 @@ pub struct Repeats {
 }
 
 /// One set of rows under several seeds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpreadSet {
     /// As the set that it repeats.
     pub name: String,
@@ -39,7 +39,7 @@ pub struct SpreadSet {
 }
 
 /// One figure under several seeds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// In the order of the seeds.
     pub values: Vec<f64>,

@@ -14,13 +14,18 @@ use super::journal::{Journal, Progress};
 use super::make::make;
 use super::recipe::{Recipe, locate};
 use super::repeat::repeat;
-use super::report::RunReport;
+use super::report::{self, Origin, RunReport, Split};
 use super::ship::{self, Cargo};
 use super::split::Folds;
 use super::start::{Start, start};
 use super::teacher::RunTeacher;
+use super::tracking::{self, Ending, TrackingEnvironment};
 use super::{TrainError, files};
+use crate::bundle::{Figures, MeasuredSet};
 use crate::decide::Decider;
+
+/// What is kept with a tracked run.
+const REPORTS: [&str; 2] = ["report.json", "report.md"];
 
 /// What a run takes from outside: folders, a clock, the engine's library.
 pub struct Surroundings<'a> {
@@ -36,6 +41,8 @@ pub struct Surroundings<'a> {
     pub onnxruntime: &'a Path,
     /// Commit of the trainer, when known.
     pub git: Option<String>,
+    /// What the environment says of tracking.
+    pub tracking: TrackingEnvironment,
     /// Time since 1970.
     pub clock: &'a dyn Fn() -> Duration,
     /// How progress is shown.
@@ -53,8 +60,18 @@ pub struct Surroundings<'a> {
 pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> Result<RunReport, TrainError> {
     files::folder(around.run)?;
     files::write(&around.run.join("recipe.toml"), recipe.echo().as_bytes())?;
-    let mut journal = Journal::open(around.run, out, around.progress, around.clock)?;
+    let trackers = tracking::open(recipe, &around.tracking, around.run, (around.clock)())?;
+    let mut journal = Journal::open(around.run, out, around.progress, around.clock)?.tracked_by(trackers);
+    let outcome = steps(recipe, around, &mut journal);
+    journal.close(&match &outcome {
+        Ok(_) => Ending::Finished(REPORTS.iter().map(|name| around.run.join(name)).collect()),
+        Err(TrainError::Interrupted { .. }) => Ending::Stopped,
+        Err(_) => Ending::Failed,
+    })?;
+    outcome
+}
 
+fn steps(recipe: &Recipe, around: &Surroundings<'_>, journal: &mut Journal<'_>) -> Result<RunReport, TrainError> {
     let start = start(recipe, around.current, around.recipe_folder, &around.hub)?;
     let train = encoded(recipe, &start, &place(around, &recipe.data.train), recipe.data.rows)?;
     let dev = match &recipe.data.dev {
@@ -63,17 +80,20 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
     };
     let teacher = teacher(recipe, around, &train)?;
     Identity::of(recipe, &start, &train, dev.as_ref()).taught_by(teacher.as_ref()).own(around.run)?;
-    let (train, groups, folds) = split(recipe, around.run, &train, &mut journal)?;
+    let (train, groups, folds) = split(recipe, around.run, &train, journal)?;
 
     let teacher = teacher.as_ref();
     let ground = Ground { recipe, start: &start, train: &train, teacher, run: around.run, under: "", interrupt: around.interrupt };
-    let mut made = make(&ground, &folds, &groups, dev.as_ref(), &mut journal)?;
-    let (repeats, more) = repeat(&ground, (&folds, &groups), dev.as_ref(), &made, &mut journal)?;
+    let mut made = make(&ground, &folds, &groups, dev.as_ref(), journal)?;
+    let (repeats, more) = repeat(&ground, (&folds, &groups), dev.as_ref(), &made, journal)?;
     made.fits.extend(more);
     made.warnings.extend(teacher.map(RunTeacher::warning));
     let read = [("training", Some(&train)), ("held-out", dev.as_ref())];
     made.warnings.extend(read.iter().filter_map(|(name, set)| Some(format!("{name} file: {}", set.as_ref()?.data.left_out()?))));
 
+    for (set, rows) in &made.scored {
+        rows.write(&around.run.join(format!("{set}.jsonl")), &recipe.data.labels)?;
+    }
     let decisions = decisions(&made.decider);
     let cargo = Cargo {
         weights: made.weights,
@@ -96,6 +116,11 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
         data: train.data.fingerprint().to_owned(),
         split: recipe.folds.split.to_string(),
         shipped: ship::told(recipe, &made.trained),
+        origin: Origin::of(&bundle),
+        splits: [("training", Some(&train)), ("held out", dev.as_ref())]
+            .into_iter()
+            .filter_map(|(name, rows)| Some(Split::of(name, rows?.data.targets())))
+            .collect(),
         labels: recipe.data.labels.clone(),
         warnings: noticed.chain(made.warnings).collect(),
         fits: made.fits,
@@ -108,8 +133,13 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
     };
     files::write_json(&around.run.join("report.json"), &report.json())?;
     files::write(&around.run.join("report.md"), report.markdown().as_bytes())?;
+    let page = report::draw_run(around.run)?;
+    for set in &report.sets {
+        journal.track(&set.name, 0, &figures(set))?;
+    }
     journal.say(&report.markdown());
     journal.say(&format!("bundle in {}", target.display()));
+    journal.say(&format!("report in {}", page.display()));
     Ok(report)
 }
 
@@ -155,6 +185,14 @@ fn split(recipe: &Recipe, run: &Path, all: &Encoded, journal: &mut Journal<'_>) 
     journal.say(&format!("{}: {} rows take part, {held_out} of them are held out", recipe.folds.split, rows.len()));
     files::write_json(&run.join("folds.json"), &folds)?;
     Ok((train, groups, folds))
+}
+
+/// A set's figures over all labels, by name.
+fn figures(set: &MeasuredSet) -> Vec<(String, f64)> {
+    let named = |prefix: &str, figures: &Figures| -> Vec<(String, f64)> {
+        figures.overall.iter().map(|(name, figure)| (format!("{prefix}{name}"), figure.value)).collect()
+    };
+    [named("", &set.tuned), named("at_half/", &set.at_half)].concat()
 }
 
 fn decisions(decider: &Decider) -> Vec<(String, f64)> {

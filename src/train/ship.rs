@@ -108,7 +108,7 @@ fn provenance(ground: &Ground<'_>, trained: &Dataset, git: Option<String>) -> Pr
     Provenance {
         base: BaseModel { name: recipe.model.name.clone(), revision: ground.start.revision.clone(), licence: recipe.model.licence.clone() },
         recipe_sha256: recipe.hash(),
-        recipe: recipe.echo(),
+        recipe: recipe.untracked().echo(),
         data: DataFingerprint {
             description: format!("{}{dev}", recipe.data.description),
             rows: trained.examples().len(),

@@ -4,7 +4,7 @@ use limbic::backend::{self, EngineKind, Options};
 use limbic::bundle::{Bundle, render};
 use limbic::spec::Precision;
 use limbic::train::data::DataFormat;
-use limbic::train::{LabelledFile, Resampling, TrainError, evaluate};
+use limbic::train::{LabelledFile, Resampling, RunReport, TrainError, draw_run, evaluate};
 
 use super::support::{fixture, onnxruntime};
 use super::train_trial::{Trial, never};
@@ -51,13 +51,45 @@ fn the_smoke_recipe_ends_with_a_bundle_that_answers() {
         "metrics.jsonl",
         "report.json",
         "report.md",
+        "report.html",
         "out_of_fold.safetensors",
         "held_out.safetensors",
         "fold-2/outcome.json",
     ] {
         assert!(!trial.file(name).is_empty(), "{name}");
     }
+    the_folder_is_enough_to_draw_from(&trial, &report);
     assert!(!trial.folder.path().join("run/fold-0/checkpoint").exists());
+}
+
+/// What stands in the run folder gives the page again, and no text stands there.
+fn the_folder_is_enough_to_draw_from(trial: &Trial, report: &RunReport) {
+    let run = trial.folder.path().join("run");
+    assert_eq!(&RunReport::read(&run).unwrap(), report);
+    let drawn = |name: &str| std::fs::read(run.join(name)).unwrap();
+    let names = ["report.html", "plots/out_of_fold-reliability.png", "plots/held_out-scores.svg", "plots/labels.svg", "plots/training.png"];
+    let before = names.map(drawn);
+    names.iter().for_each(|name| std::fs::remove_file(run.join(name)).unwrap());
+    assert_eq!(draw_run(&run).unwrap(), run.join("report.html"));
+    assert!(names.map(drawn) == before, "the page drawn again is another");
+
+    let page = String::from_utf8(drawn("report.html")).unwrap();
+    let macro_f1 = format!("<strong>{:.3}</strong>", report.sets[0].tuned.overall["macro_f1"].value);
+    for expected in ["Out of fold", "Held out uncalibrated", "Hardest rows", macro_f1.as_str(), report.bundle.as_str(), "tiny-bert"] {
+        assert!(page.contains(expected), "{expected}");
+    }
+    let (mut seen, scored) = (0, ["out_of_fold.jsonl", "held_out.jsonl"].map(|name| String::from_utf8(drawn(name)).unwrap()));
+    for name in ["smoke/train.jsonl", "smoke/dev.jsonl"] {
+        for line in std::fs::read_to_string(fixture(name)).unwrap().lines() {
+            let text = line.split_once("\"text\": \"").unwrap().1.split('"').next().unwrap();
+            assert!(!page.contains(text) && scored.iter().all(|rows| !rows.contains(text)), "{text}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 300);
+    std::fs::remove_file(run.join("report.json")).unwrap();
+    let unfinished = draw_run(&run).unwrap_err().to_string();
+    assert!(unfinished.contains("report.json: expected the report of a finished run"), "{unfinished}");
 }
 
 #[test]

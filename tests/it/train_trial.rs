@@ -7,6 +7,7 @@ use std::time::Duration;
 use limbic::bundle::Bundle;
 use limbic::train::base::HubOptions;
 use limbic::train::recipe::Recipe;
+use limbic::train::tracking::TrackingEnvironment;
 use limbic::train::{Progress, RunReport, Surroundings, TrainError};
 
 use super::support::{fixture, onnxruntime, repo_root};
@@ -15,6 +16,7 @@ use super::support::{fixture, onnxruntime, repo_root};
 pub struct Trial {
     pub folder: tempfile::TempDir,
     pub set: Vec<String>,
+    pub tracking: TrackingEnvironment,
     recipe: &'static str,
     without: &'static str,
     with: String,
@@ -30,7 +32,7 @@ impl Trial {
         let folder = tempfile::tempdir().unwrap();
         let out = format!("bundle.out=\"{}\"", folder.path().join("bundle").display());
         let set = set.iter().map(|&text| text.to_owned()).chain([out]).collect();
-        Self { folder, set, recipe, without: "", with: String::new() }
+        Self { folder, set, tracking: TrackingEnvironment::default(), recipe, without: "", with: String::new() }
     }
 
     /// Takes a line out of the recipe, which an override cannot.
@@ -66,6 +68,7 @@ impl Trial {
             hub: HubOptions { cache: self.folder.path().join("hub"), endpoint: None, token: None },
             onnxruntime: &onnxruntime(),
             git: None,
+            tracking: self.tracking.clone(),
             clock: &clock,
             progress: Progress::Lines,
             interrupt,

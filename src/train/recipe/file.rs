@@ -144,6 +144,10 @@ section!(
     /// What is shipped.
     BundleFile { name: String, version: String, out: PathBuf, golden: PathBuf, precision: Precision, }
 );
+section!(
+    /// Where else figures go.
+    TrackingFile { tensorboard: bool, mlflow: bool, }
+);
 
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -168,6 +172,8 @@ pub(super) struct RecipeFile {
     pub(super) calibration: CalibrationFile,
     pub(super) thresholds: ThresholdsFile,
     pub(super) bundle: BundleFile,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tracking: Option<TrackingFile>,
 }
 
 /// Every section and its keys, for errors that suggest.
@@ -187,6 +193,7 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ("calibration", CalibrationFile::KEYS),
     ("thresholds", ThresholdsFile::KEYS),
     ("bundle", BundleFile::KEYS),
+    ("tracking", TrackingFile::KEYS),
 ];
 
 /// `loss.kind`.

@@ -125,6 +125,8 @@ pub struct Recipe {
     pub thresholds: ThresholdRule,
     /// What is shipped.
     pub bundle: BundleRecipe,
+    /// Where else figures go; no hash depends on it.
+    pub tracking: TrackingRecipe,
 }
 
 /// `[model]`.
@@ -281,6 +283,15 @@ pub struct BundleRecipe {
     pub precision: Precision,
 }
 
+/// `[tracking]`: sinks beside `metrics.jsonl`, none by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TrackingRecipe {
+    /// `tensorboard`: event files in the run folder.
+    pub tensorboard: bool,
+    /// `mlflow`: the server that the environment names.
+    pub mlflow: bool,
+}
+
 impl Recipe {
     /// Reads the file, applies `section.key=value` overrides in order, and resolves.
     ///
@@ -319,10 +330,16 @@ impl Recipe {
         toml::to_string(&resolve::file(self)).expect("a recipe is plain values; anything else, this is a bug")
     }
 
-    /// `sha256:` of the echo.
+    /// The same recipe, tracked nowhere: what a bundle states and hashes stand for.
+    #[must_use]
+    pub fn untracked(&self) -> Self {
+        Self { tracking: TrackingRecipe::default(), ..self.clone() }
+    }
+
+    /// `sha256:` of the echo, untracked.
     #[must_use]
     pub fn hash(&self) -> String {
-        digest(&self.echo())
+        digest(&self.untracked().echo())
     }
 
     /// `sha256:` of what decides the folds' logits: the recipe without calibration, thresholds,
@@ -330,7 +347,7 @@ impl Recipe {
     /// while it stays.
     #[must_use]
     pub fn fitting_hash(&self) -> String {
-        let mut fitting = self.clone();
+        let mut fitting = self.untracked();
         fitting.calibration = CalibratorKind::Identity;
         fitting.thresholds = ThresholdRule::Policy(ThresholdPolicy::Fixed(0.5));
         fitting.repeat = Vec::new();

@@ -4,13 +4,13 @@ use std::fmt::Display;
 
 use super::file::{
     BundleFile, CalibrationFile, Count, DataFile, EarlyStoppingFile, ModelFile, OptimizerFile, RecipeFile, RepeatFile, ScheduleFile,
-    ScheduleName, TrainFile,
+    ScheduleName, TrackingFile, TrainFile,
 };
 use super::phases::{phases, phases_file};
 use super::structure::{self, Split, final_file, final_fit, folds_file, repeat};
 use super::{
     Averaging, BundleRecipe, DataRecipe, DecayScope, EarlyStopping, ModelRecipe, OptimizerRecipe, Recipe, RecipeError, Restore, Selection,
-    ThresholdRule, TrainRecipe, learning, thresholds,
+    ThresholdRule, TrackingRecipe, TrainRecipe, learning, thresholds,
 };
 use crate::decide::CalibratorKind;
 use crate::spec::{LabelSet, Pooling, Precision};
@@ -47,6 +47,7 @@ fn each(file: RecipeFile) -> Resolved<Recipe> {
         calibration: file.calibration.kind.unwrap_or(CalibratorKind::Sigmoid),
         thresholds: thresholds::resolve(&file.thresholds)?,
         bundle: bundle(file.bundle)?,
+        tracking: tracking(file.tracking.unwrap_or_default()),
     })
 }
 
@@ -170,6 +171,10 @@ fn bundle(file: BundleFile) -> Resolved<BundleRecipe> {
     })
 }
 
+fn tracking(file: TrackingFile) -> TrackingRecipe {
+    TrackingRecipe { tensorboard: file.tensorboard.unwrap_or(false), mlflow: file.mlflow.unwrap_or(false) }
+}
+
 pub(super) fn need<T>(key: &'static str, expected: &'static str, given: Option<T>) -> Resolved<T> {
     given.ok_or(RecipeError::Missing { key, expected })
 }
@@ -246,7 +251,14 @@ pub(super) fn file(recipe: &Recipe) -> RecipeFile {
             golden: Some(recipe.bundle.golden.clone()),
             precision: Some(recipe.bundle.precision),
         },
+        tracking: tracking_file(recipe.tracking),
     }
+}
+
+/// Nothing when nothing is tracked.
+fn tracking_file(tracking: TrackingRecipe) -> Option<TrackingFile> {
+    let some = tracking != TrackingRecipe::default();
+    some.then_some(TrackingFile { tensorboard: Some(tracking.tensorboard), mlflow: Some(tracking.mlflow) })
 }
 
 pub(super) fn schedule_file(kind: ScheduleKind, warmup: Warmup) -> ScheduleFile {

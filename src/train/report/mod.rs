@@ -1,18 +1,38 @@
-//! What a run ends with: `report.json` for programs, `report.md` for people.
+//! What a run ends with: `report.json` for programs, `report.md` for a terminal, and `report.html` with
+//! its plots, to look at.
+//!
+//! [`draw_run`] makes the page of what the run folder holds, so that it can be drawn again without
+//! fitting anything. `draw` holds the shapes, `plots` a file a family of plots, `html`
+//! the pages. No text of a data set is ever shown: a row is named by its id.
+
+mod compare;
+mod draw;
+mod file;
+mod folder;
+mod hardest;
+mod html;
+mod page;
+mod plots;
 
 use std::fmt::Write;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+pub use compare::{Compared, Comparison, Pair, compare_page};
+pub use folder::draw_run;
+pub use html::Drawn;
+pub use page::evaluation;
+pub use plots::View;
 
 use super::fit::FitRecord;
 use super::oof::PolicyReport;
 use super::repeat::{Repeats, Spread, SpreadSet};
-use crate::bundle::{Figure, Figures, MeasuredSet};
-use crate::spec::LabelSet;
+use crate::bundle::{Bundle, Figure, Figures, MeasuredSet};
+use crate::spec::{LabelSet, Targets};
 
 /// A finished run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RunReport {
     /// Name and version of the model.
     pub model: String,
@@ -26,6 +46,10 @@ pub struct RunReport {
     pub split: String,
     /// Which model ships: on which rows it was fitted.
     pub shipped: String,
+    /// Where the model comes from.
+    pub origin: Origin,
+    /// The files' rows.
+    pub splits: Vec<Split>,
     /// Labels in order.
     pub labels: LabelSet,
     /// Each fold's fit, then the refit, then the fit on both files; those that there were.
@@ -46,8 +70,63 @@ pub struct RunReport {
     pub warnings: Vec<String>,
 }
 
+/// Where a run's model comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Name of the base model.
+    pub base: String,
+    /// Its commit or content hash.
+    pub base_revision: String,
+    /// Its licence, an SPDX expression.
+    pub base_licence: String,
+    /// What the training rows are.
+    pub data: String,
+    /// Every seed used.
+    pub seeds: Vec<u64>,
+    /// Commit of the trainer, when known.
+    pub git: Option<String>,
+    /// Version of the trainer.
+    pub limbic: String,
+    /// When the bundle was written, in seconds since 1970.
+    pub created: u64,
+}
+
+impl Origin {
+    pub(super) fn of(bundle: &Bundle) -> Self {
+        let provenance = bundle.card().provenance.clone();
+        Self {
+            base: provenance.base.name,
+            base_revision: provenance.base.revision,
+            base_licence: provenance.base.licence,
+            data: provenance.data.description,
+            seeds: provenance.seeds,
+            git: provenance.git,
+            limbic: provenance.limbic,
+            created: bundle.created(),
+        }
+    }
+}
+
+/// Rows of one file, and how many of them hold each label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// What it is for.
+    pub name: String,
+    /// How many rows; at least one.
+    pub rows: usize,
+    /// Rows that hold each label, in label order.
+    pub positives: Vec<usize>,
+}
+
+impl Split {
+    pub(super) fn of(name: &str, targets: &Targets) -> Self {
+        let positives = (0..targets.labels()).map(|label| targets.positives(label)).collect();
+        Self { name: name.to_owned(), rows: targets.rows(), positives }
+    }
+}
+
 /// The stored precision against the weights as trained, same rows, same calibrators and thresholds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// Macro-F1 of the stored precision less that of full precision.
     pub macro_f1: f64,
@@ -83,6 +162,8 @@ impl RunReport {
             "data": self.data,
             "split": self.split,
             "shipped": self.shipped,
+            "origin": self.origin,
+            "splits": self.splits,
             "decisions": decisions,
             "threshold_policy": self.policy,
             "sets": self.sets.iter().map(set_json).collect::<Vec<_>>(),
