@@ -88,7 +88,7 @@ pub struct EvaluateArgs {
     /// The file's format: ec_tsv, ec_csv, goemotions, xed, xed_neutral, brighter_csv or jsonl.
     #[arg(long)]
     pub format: DataFormat,
-    /// Write the figures into this folder too: JSON, Markdown, a CSV of the labels, and every row.
+    /// Write the figures into this folder too: JSON, Markdown, a CSV of the labels, every row, and a page with plots.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// What computes.
@@ -114,7 +114,7 @@ pub struct CompareArgs {
     /// Print the figures beside each other where they cannot be ranked.
     #[arg(long)]
     pub unranked: bool,
-    /// Write the comparison into this folder too, as JSON and Markdown.
+    /// Write the comparison into this folder too: JSON, Markdown, and a page with plots.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// How intervals are drawn.

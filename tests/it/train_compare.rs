@@ -61,6 +61,8 @@ fn runs_are_ranked_when_they_were_measured_alike() {
     let (first, second) = (out.find(long.to_str().unwrap()).unwrap(), out.find(short.to_str().unwrap()).unwrap());
     assert!(first < second && out.contains("Ranked by macro_f1, higher is better."), "{out}");
     check_differences(&report, &long, &short);
+    let page = std::fs::read_to_string(report.join("report.html")).unwrap();
+    assert!(page.contains("<h3>Paired differences</h3>") && report.join("plots/differences.png").is_file());
 
     let (_, held_out, _) = compare(&[&short, &long], &["--resamples", "20", "--rows", "held_out", "--by", "brier"]);
     assert!(held_out.contains("60 held_out rows") && held_out.contains("Ranked by brier, lower is better."), "{held_out}");

@@ -76,6 +76,9 @@ fn a_report_holds_every_figure_with_its_interval() {
         assert!(out.contains(part), "no {part} in:\n{out}");
     }
 
+    let page = std::fs::read_to_string(report.join("report.html")).unwrap();
+    assert!(page.contains("<h1>tiny 0.1.0 on rows.jsonl</h1>") && report.join("plots/rows.jsonl-reliability.png").is_file());
+
     let outcome = Outcome::read(&report, Kind::Evaluation).unwrap();
     let bundle = Bundle::open(&bundle).unwrap();
     let measure = |thresholds: &Thresholds| Report::measure(&outcome.probabilities, &outcome.targets, thresholds).unwrap();

@@ -48,7 +48,7 @@ impl Sample {
     }
 
     fn page(&self) -> Drawn {
-        evaluation("A <model>", &[("data", "a & b".to_owned())], &[self.view()]).unwrap()
+        evaluation("A <model>", &[("data", "a & b".to_owned())], &["seen <before>".to_owned()], &[self.view()]).unwrap()
     }
 
     fn column(&self, label: usize) -> (Vec<f32>, Vec<bool>) {
@@ -144,9 +144,23 @@ fn nothing_is_markup_and_nothing_is_fetched() {
     let mut seen = 0;
     for page in [&sample.page(), &versus] {
         let html = page.html();
-        for refused in
-            ["<script", "<b>", "<link", "<img", "<iframe", "http:", "https:", "url(", "src=", "@import", "javascript:", "<note>", "<model>"]
-        {
+        for refused in [
+            "<script",
+            "<b>",
+            "<link",
+            "<img",
+            "<iframe",
+            "http:",
+            "https:",
+            "url(",
+            "src=",
+            "@import",
+            "javascript:",
+            "<note>",
+            "<model>",
+            "<before>",
+            "<differ>",
+        ] {
             assert!(!html.contains(refused), "{refused}");
             seen += 1;
         }
@@ -163,7 +177,7 @@ fn nothing_is_markup_and_nothing_is_fetched() {
         }
         assert_eq!(html.matches("<svg role=\"img\"").count(), html.matches("<desc>").count());
     }
-    assert_eq!(seen, 26);
+    assert_eq!(seen, 30);
 }
 
 #[test]

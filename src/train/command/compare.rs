@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Edge;
+use super::{Edge, pages};
 use crate::metrics::{Resampling, Summary};
 use crate::train::TrainError;
 use crate::train::args::CompareArgs;
@@ -36,6 +36,7 @@ pub fn compare(args: &CompareArgs, edge: &mut Edge<'_>) -> Result<(), TrainError
     }
     if let Some(folder) = &args.report {
         comparison.write(folder)?;
+        pages::comparison(&comparison, folder)?;
     }
     edge.print(&comparison.markdown())
 }

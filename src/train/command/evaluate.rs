@@ -1,6 +1,6 @@
 //! `limbic-train evaluate`.
 
-use super::{Counter, Edge, engine};
+use super::{Counter, Edge, engine, pages};
 use crate::bundle::Bundle;
 use crate::metrics::Resampling;
 use crate::train::TrainError;
@@ -24,6 +24,7 @@ pub fn evaluate(args: &EvaluateArgs, edge: &mut Edge<'_>) -> Result<(), TrainErr
     }
     if let Some(folder) = &args.report {
         evaluation.write(folder)?;
+        pages::evaluation(&bundle, &evaluation, folder)?;
     }
     edge.print(&evaluation.markdown())
 }

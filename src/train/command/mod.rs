@@ -3,6 +3,7 @@
 
 mod compare;
 mod evaluate;
+mod pages;
 mod predict;
 
 pub use compare::compare;

@@ -64,11 +64,11 @@ pub fn compare_page(comparison: &Comparison<'_>) -> Result<Drawn, TrainError> {
             @for shown in &plots { (plot(shown)) }
             @for pair in &comparison.pairs { (differences(pair)) }
             (by_label(comparison))
-            (overall("Figures with every threshold at 0.5", &half))
+            @if half.iter().any(|(_, figures)| !figures.overall.is_empty()) { (overall("Figures with every threshold at 0.5", &half)) }
             h2 { "The runs" }
             @for run in &comparison.runs {
                 h3 { (run.name) }
-                p.quiet { (run.set.note) }
+                @if !run.set.note.is_empty() { p.quiet { (run.set.note) } }
                 (facts(&run.facts))
             }
         }

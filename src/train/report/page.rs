@@ -79,11 +79,12 @@ pub(super) fn of_run(report: &RunReport, views: &[View<'_>], lines: &[StepOrLook
     Ok(Drawn { html: document(&report.model, &body), plots })
 }
 
-/// The page of a bundle measured on labelled rows. `about` is what is worth knowing of how.
+/// The page of a bundle measured on labelled rows. `about` is what is worth knowing of how,
+/// `noticed` what stands against its figures.
 ///
 /// # Errors
 /// As for a run's page.
-pub fn evaluation(title: &str, about: &[(&str, String)], views: &[View<'_>]) -> Result<Drawn, TrainError> {
+pub fn evaluation(title: &str, about: &[(&str, String)], noticed: &[String], views: &[View<'_>]) -> Result<Drawn, TrainError> {
     let parts = views.iter().map(|view| part(view, None)).collect::<Result<Vec<_>, _>>()?;
     let body = html! {
         header {
@@ -92,6 +93,7 @@ pub fn evaluation(title: &str, about: &[(&str, String)], views: &[View<'_>]) -> 
             @if let Some(first) = parts.first() { (tiles(first.set)) }
         }
         main {
+            (warnings(noticed))
             (facts(about))
             @for part in &parts { (part.markup) }
         }
