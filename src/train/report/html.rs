@@ -20,12 +20,13 @@ const NARROW: f64 = 300.0;
 const READABLE: f64 = 560.0;
 
 /// Figures that a table over all labels shows, with their names for people.
-pub(super) const FIGURES: [(&str, &str); 17] = [
+pub(super) const FIGURES: [(&str, &str); 18] = [
     ("macro_f1", "macro-F1"),
     ("micro_f1", "micro-F1"),
     ("samples_f1", "sample F1"),
     ("jaccard", "Jaccard index"),
     ("exact_match", "exact match"),
+    ("flat_accuracy", "flat accuracy"),
     ("macro_precision", "macro precision"),
     ("macro_recall", "macro recall"),
     ("micro_precision", "micro precision"),

@@ -66,6 +66,8 @@ impl Scale {
     }
 
     fn tick(&self, value: f64) -> String {
+        // Products of decimals carry a last bit that nobody wants to read.
+        let value = (value * 1e9).round() / 1e9;
         if self.signed && value != 0.0 { format!("{value:+}") } else { format!("{value}") }
     }
 
@@ -108,4 +110,19 @@ fn paint(canvas: &Canvas<'_>, row: &Row, top: f64, scale: &Scale) -> Painted {
         canvas.dot((scale.place(figure.value), y), if place == 0 { 4.0 } else { 3.0 }, mark.tone)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_around_zero_have_one_digit() {
+        for (reach, expected) in [(0.3157, "+0.3"), (0.0146, "+0.01"), (0.0021, "+0.002"), (1.2, "+1")] {
+            let figure = Some(Figure { value: 0.0, interval: Some((-reach, reach / 2.0)) });
+            let scale = Scale::around_zero(&[Row { name: String::new(), marks: vec![Mark { tone: INK, figure }] }]);
+            assert_eq!(scale.lines.iter().map(|line| scale.tick(*line)).collect::<Vec<_>>()[1..], ["0", expected]);
+            assert!(scale.span.end >= reach);
+        }
+    }
 }
