@@ -16,6 +16,8 @@ pub struct Provenance {
     pub recipe: String,
     /// The rows trained on.
     pub data: DataFingerprint,
+    /// Other data that the weights have learnt from.
+    pub further: Vec<FurtherData>,
     /// Commit of the trainer, when known.
     pub git: Option<String>,
     /// Every seed used, in the order of use.
@@ -40,6 +42,21 @@ pub struct BaseModel {
 pub struct DataFingerprint {
     /// What the rows are.
     pub description: String,
+    /// How many there are.
+    pub rows: usize,
+    /// Hash over texts and labels in order, `sha256:...`.
+    pub sha256: String,
+}
+
+/// Data beside a model's own that its weights have learnt from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FurtherData {
+    /// What it was used for: `stage-0` and so on, or `multitask`.
+    pub purpose: String,
+    /// What the rows are.
+    pub description: String,
+    /// Their licence, an SPDX expression.
+    pub licence: String,
     /// How many there are.
     pub rows: usize,
     /// Hash over texts and labels in order, `sha256:...`.
@@ -164,7 +181,9 @@ fn provenance(out: &mut String, from: &Provenance) -> fmt::Result {
         ("seeds", seeds.join(", ")),
         ("limbic", format!("{}, git {}", from.limbic, from.git.as_deref().unwrap_or("unknown"))),
     ];
-    rows.iter().try_for_each(|(name, value)| writeln!(out, "  {name:<9} {value}"))
+    rows.iter().try_for_each(|(name, value)| writeln!(out, "  {name:<9} {value}"))?;
+    let further = |set: &FurtherData| format!("{}, {} rows ({}), {}", set.description, set.rows, set.licence, set.sha256);
+    from.further.iter().try_for_each(|set| writeln!(out, "  {:<9} {}", set.purpose, further(set)))
 }
 
 fn files(out: &mut String, bundle: &Bundle) -> fmt::Result {

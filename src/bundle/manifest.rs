@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::card::{BaseModel, Card, DataFingerprint, Figure, Figures, MeasuredSet, Provenance};
+use super::card::{BaseModel, Card, DataFingerprint, Figure, Figures, FurtherData, MeasuredSet, Provenance};
 use super::files::sha256;
 use super::{BundleError, GoldenSet};
 use crate::decide::{Calibrator, DecideError, Logits, Probabilities};
@@ -90,6 +90,8 @@ pub(super) struct ProvenanceTwin {
     recipe_sha256: String,
     recipe: String,
     data: DataTwin,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    further: Vec<FurtherTwin>,
     git: Option<String>,
     seeds: Vec<u64>,
     limbic: String,
@@ -107,6 +109,16 @@ struct BaseTwin {
 #[serde(deny_unknown_fields)]
 struct DataTwin {
     description: String,
+    rows: usize,
+    sha256: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FurtherTwin {
+    purpose: String,
+    description: String,
+    licence: String,
     rows: usize,
     sha256: String,
 }
@@ -247,12 +259,13 @@ impl CalibratorTwin {
 
 impl From<&Provenance> for ProvenanceTwin {
     fn from(from: &Provenance) -> Self {
-        let Provenance { base, recipe_sha256, recipe, data, git, seeds, limbic } = from.clone();
+        let Provenance { base, recipe_sha256, recipe, data, further, git, seeds, limbic } = from.clone();
         Self {
             base: BaseTwin { name: base.name, revision: base.revision, licence: base.licence },
             recipe_sha256,
             recipe,
             data: DataTwin { description: data.description, rows: data.rows, sha256: data.sha256 },
+            further: further.into_iter().map(Into::into).collect(),
             git,
             seeds,
             limbic,
@@ -262,16 +275,29 @@ impl From<&Provenance> for ProvenanceTwin {
 
 impl From<ProvenanceTwin> for Provenance {
     fn from(twin: ProvenanceTwin) -> Self {
-        let ProvenanceTwin { base, recipe_sha256, recipe, data, git, seeds, limbic } = twin;
+        let ProvenanceTwin { base, recipe_sha256, recipe, data, further, git, seeds, limbic } = twin;
         Self {
             base: BaseModel { name: base.name, revision: base.revision, licence: base.licence },
             recipe_sha256,
             recipe,
             data: DataFingerprint { description: data.description, rows: data.rows, sha256: data.sha256 },
+            further: further.into_iter().map(Into::into).collect(),
             git,
             seeds,
             limbic,
         }
+    }
+}
+
+impl From<FurtherData> for FurtherTwin {
+    fn from(FurtherData { purpose, description, licence, rows, sha256 }: FurtherData) -> Self {
+        Self { purpose, description, licence, rows, sha256 }
+    }
+}
+
+impl From<FurtherTwin> for FurtherData {
+    fn from(FurtherTwin { purpose, description, licence, rows, sha256 }: FurtherTwin) -> Self {
+        Self { purpose, description, licence, rows, sha256 }
     }
 }
 

@@ -26,7 +26,7 @@ mod quantize;
 mod weights;
 mod writer;
 
-pub use card::{BaseModel, Card, DataFingerprint, Figure, Figures, MeasuredSet, Provenance, render};
+pub use card::{BaseModel, Card, DataFingerprint, Figure, Figures, FurtherData, MeasuredSet, Provenance, render};
 pub use error::BundleError;
 pub use golden::{GoldenSet, MAX_GOLDEN_TEXTS};
 pub use weights::{Layout, PackedWeights, Span, WeightsError, weights_location};

@@ -58,6 +58,16 @@ impl Logits {
         self.values.iter().skip(label).step_by(self.labels).copied()
     }
 
+    /// The first so many labels of every row.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    #[must_use]
+    pub fn leading(&self, labels: usize) -> Self {
+        assert!(labels > 0 && labels <= self.labels, "some of {} labels, found {labels}; this is a bug", self.labels);
+        Self { labels, values: self.values.chunks_exact(self.labels).flat_map(|row| &row[..labels]).copied().collect() }
+    }
+
     /// The given rows, in the order given.
     ///
     /// # Panics

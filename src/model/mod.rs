@@ -7,7 +7,9 @@ mod config;
 mod depth;
 pub mod encoder;
 mod head;
+mod masked;
 
 pub use config::{ConfigError, ModelConfig};
 pub use depth::Depth;
 pub use head::SequenceClassifier;
+pub use masked::MaskedLm;

@@ -125,6 +125,15 @@ impl Kernel {
                 pooling::mean_tokens_backward(texts.batch, &mut dx, &dy);
                 flow.give(x, dx);
             }
+            Self::Marked { x } => {
+                let mut dx = flow.spare.take(x.values.len());
+                dx.fill(0.0);
+                let width = dx.len() / texts.batch.tokens();
+                for (dy, row) in dy.chunks_exact(width).zip(texts.batch.marked()) {
+                    dx[row * width..][..width].copy_from_slice(dy);
+                }
+                flow.give(x, dx);
+            }
         }
         flow.spare.give_back(output.values);
         Ok(())

@@ -138,6 +138,12 @@ fn pad(batch: &Ragged, kind: RowKind) -> (Vec<u32>, Vec<u32>) {
     (rows, places.collect())
 }
 
+/// The rows that are asked about.
+pub(crate) fn marked(batch: &Ragged, x: &Tensor) -> Result<Tensor> {
+    let rows: Vec<u32> = batch.marked().iter().map(|&row| row as u32).collect();
+    x.index_select(&Tensor::new(rows, x.device())?, 0)
+}
+
 /// Each text's first row.
 pub(crate) fn first_token(batch: &Ragged, x: &Tensor) -> Result<Tensor> {
     let firsts: Vec<u32> = batch.firsts().iter().map(|&first| first as u32).collect();

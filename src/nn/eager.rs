@@ -11,7 +11,10 @@ use super::ragged::{Ragged, RowKind};
 use super::random::{Keep, fold};
 use super::tape::{Node, Tables, Tape};
 use super::weights::{Parameter, numbers};
-use super::{Attention, BinaryOp, Embedding, Embeddings, Gradients, Linear, NnError, Norm, Ops, Rotary, UnaryOp, Weights, composite};
+use super::{
+    Attention, BinaryOp, Decode, Embedding, Embeddings, Gradients, Linear, NnError, Norm, Ops, ParamSpec, Rotary, UnaryOp, Weights,
+    composite,
+};
 
 /// What the rows are computed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +167,16 @@ impl<'w> Eager<'w> {
         Ok(self)
     }
 
+    /// Asks about these rows of tokens, ascending: what `Decode::marked`
+    /// then picks.
+    ///
+    /// # Errors
+    /// [`NnError::Rows`] unless they rise strictly and are rows of the batch.
+    pub fn with_marked(mut self, marked: Vec<usize>) -> Result<Self, NnError> {
+        self.batch = Arc::new(self.batch.with_marked(marked)?);
+        Ok(self)
+    }
+
     /// Gradients of `sum(output * gradient)` for every parameter, where `gradient` is that of a
     /// loss for `output`, row-major.
     ///
@@ -230,6 +243,27 @@ fn alike(operation: &'static str, x: &Rows, y: &Rows) -> Result<(), NnError> {
 
 fn of_tokens(operation: &'static str, x: &Rows) -> Result<(), NnError> {
     if x.kind == RowKind::Tokens { Ok(()) } else { Err(NnError::rows(operation, "rows of tokens", "rows of texts")) }
+}
+
+impl Decode for Eager<'_> {
+    fn marked(&mut self, x: &Rows) -> Result<Rows, NnError> {
+        of_tokens("marked tokens", x)?;
+        let numbers = match self.path {
+            Path::Kernels => Numbers::Node(self.tape.marked(&self.batch, x.node()?, x.width)),
+            Path::Composite => Numbers::Tensor(composite::marked(&self.batch, x.tensor()?)?),
+        };
+        Ok(self.rows(RowKind::Marked, x.width, numbers))
+    }
+
+    fn decode(&mut self, words: &Embedding, bias: &ParamSpec, x: &Rows) -> Result<Rows, NnError> {
+        width_is("decoder", x, words.width)?;
+        let (weight, bias) = (self.weights.embedding(words)?, self.weights.named(bias)?);
+        let numbers = match self.path {
+            Path::Kernels => Numbers::Node(self.tape.linear(x.node()?, weight, Some(bias))?),
+            Path::Composite => Numbers::Tensor(composite::linear(x.tensor()?, &self.tracked(&weight), Some(&self.tracked(&bias)))?),
+        };
+        Ok(self.rows(x.kind, words.rows, numbers))
+    }
 }
 
 impl Ops for Eager<'_> {

@@ -59,6 +59,11 @@ impl RowSums {
         }
     }
 
+    /// The rows that have a sum, with it.
+    fn sums(&self) -> impl Iterator<Item = (u32, &[f32])> {
+        self.touched.iter().copied().zip(self.values.chunks_exact(self.width.max(1)))
+    }
+
     fn clear(&mut self) {
         for row in self.touched.drain(..) {
             self.places[row as usize] = 0;
@@ -144,12 +149,7 @@ impl Gradients {
                         Into::Add => pairs.for_each(|(sums, values)| super::kernels::simd::add_assign(sums, values)),
                     }
                 }
-                Slot::Rows(rows) => {
-                    let sums = mine.rows(rows.places.len(), rows.width);
-                    for (row, values) in rows.touched.iter().zip(rows.values.chunks_exact(rows.width)) {
-                        sums.add(*row, values);
-                    }
-                }
+                Slot::Rows(rows) => mine.add_rows((rows.places.len(), rows.width), rows.sums()),
             }
         }
     }
@@ -194,38 +194,43 @@ impl Gradients {
 
     /// Adds rows of numbers to the named rows of a table of this size.
     pub(crate) fn add_rows(&mut self, place: usize, (rows, width): (usize, usize), named: impl Iterator<Item = u32>, values: &[f32]) {
-        let sums = self.slots[place].rows(rows, width);
-        for (row, values) in named.zip(values.chunks_exact(width)) {
-            sums.add(row, values);
-        }
+        self.slots[place].add_rows((rows, width), named.zip(values.chunks_exact(width)));
     }
 }
 
 impl Slot {
+    /// A buffer of `len` numbers, and whether it already holds a sum. A table of which some rows were
+    /// touched becomes dense: a decoder tied to it touches them all.
     fn dense(&mut self, len: usize) -> (&mut [f32], Into) {
-        let into = match self {
-            Self::Dense(_) => Into::Add,
-            Self::Untouched(kept) => {
-                let mut kept = std::mem::take(kept);
-                kept.resize(len, 0.0);
-                *self = Self::Dense(kept);
-                Into::Replace
+        let (mut values, into) = match std::mem::replace(self, Self::Untouched(Vec::new())) {
+            Self::Dense(values) => (values, Into::Add),
+            Self::Untouched(values) => (values, Into::Replace),
+            Self::Rows(rows) if rows.touched.is_empty() => (Vec::new(), Into::Replace),
+            Self::Rows(rows) => {
+                let mut values = vec![0.0; len];
+                rows.sums().for_each(|(row, sum)| values[row as usize * rows.width..][..rows.width].copy_from_slice(sum));
+                (values, Into::Add)
             }
-            Self::Rows(_) => unreachable!("a parameter is a table or it is not; this is a bug"),
         };
+        values.resize(len, 0.0);
+        *self = Self::Dense(values);
         match self {
             Self::Dense(values) => (values, into),
             Self::Untouched(_) | Self::Rows(_) => unreachable!("just made dense; this is a bug"),
         }
     }
 
-    fn rows(&mut self, rows: usize, width: usize) -> &mut RowSums {
-        if !matches!(self, Self::Rows(_)) {
+    /// Adds to rows of a table of this size.
+    fn add_rows<'a>(&mut self, (rows, width): (usize, usize), sums: impl Iterator<Item = (u32, &'a [f32])>) {
+        if let Self::Untouched(_) = self {
             *self = Self::Rows(RowSums::new(rows, width));
         }
         match self {
-            Self::Rows(sums) => sums,
-            Self::Untouched(_) | Self::Dense(_) => unreachable!("just made a table; this is a bug"),
+            Self::Rows(mine) => sums.for_each(|(row, values)| mine.add(row, values)),
+            Self::Dense(mine) => {
+                sums.for_each(|(row, values)| super::kernels::simd::add_assign(&mut mine[row as usize * width..][..width], values));
+            }
+            Self::Untouched(_) => unreachable!("just made a table; this is a bug"),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! to a text (`[texts, width]`); no operation shows a batch or a sequence axis. Every operation
 //! that is not attention or pooling works on each row alone.
 
-use super::params::{Embeddings, Linear, Norm};
+use super::params::{Embedding, Embeddings, Linear, Norm, ParamSpec};
 
 /// An elementwise function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,21 @@ pub struct Attention {
     pub window: Option<usize>,
     /// Probability that an attention weight is dropped in training.
     pub dropout: f64,
+}
+
+/// What pre-training needs beside [`Ops`]: only an interpreter that learns knows it.
+pub trait Decode: Ops {
+    /// The rows of the tokens that are asked about: rows of tokens to rows of those alone.
+    ///
+    /// # Errors
+    /// The interpreter's own.
+    fn marked(&mut self, x: &Self::Value) -> Result<Self::Value, Self::Error>;
+
+    /// A dense layer whose weight is the word table: for every row a logit a word.
+    ///
+    /// # Errors
+    /// The interpreter's own.
+    fn decode(&mut self, words: &Embedding, bias: &ParamSpec, x: &Self::Value) -> Result<Self::Value, Self::Error>;
 }
 
 /// The operations that every interpreter knows.

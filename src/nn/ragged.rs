@@ -1,15 +1,17 @@
-//! Which rows belong to which text.
+//! Which rows belong to which text, and which tokens are asked about.
 
 use super::NnError;
 use super::random::fold;
 
-/// Whether a row stands for a token or for a text.
+/// What a row stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowKind {
     /// A row a token, texts end to end.
     Tokens,
     /// A row a text.
     Texts,
+    /// A row a token that is asked about.
+    Marked,
 }
 
 /// The texts of a batch, end to end: where each begins, and the key its dropout masks grow from.
@@ -17,6 +19,8 @@ pub enum RowKind {
 pub(crate) struct Ragged {
     offsets: Vec<usize>,
     keys: Vec<u64>,
+    /// Rows of tokens that are asked about, ascending.
+    marked: Vec<usize>,
 }
 
 impl Ragged {
@@ -35,7 +39,7 @@ impl Ragged {
             return Err(wrong(format!("{} at the end", offsets[offsets.len() - 1])));
         }
         let keys = (0..offsets.len() as u64 - 1).collect();
-        Ok(Self { offsets, keys })
+        Ok(Self { offsets, keys, marked: Vec::new() })
     }
 
     /// The same texts with other keys.
@@ -43,7 +47,20 @@ impl Ragged {
         if keys.len() != self.texts() {
             return Err(NnError::rows("text keys", format!("{} keys", self.texts()), keys.len().to_string()));
         }
-        Ok(Self { keys, offsets: self.offsets.clone() })
+        Ok(Self { keys, offsets: self.offsets.clone(), marked: self.marked.clone() })
+    }
+
+    /// The same texts with these rows of tokens asked about, ascending.
+    pub(crate) fn with_marked(&self, marked: Vec<usize>) -> Result<Self, NnError> {
+        if !marked.is_sorted_by(|a, b| a < b) || marked.last().is_some_and(|&last| last >= self.tokens()) {
+            return Err(NnError::rows("marked tokens", format!("rising rows below {}", self.tokens()), format!("{marked:?}")));
+        }
+        Ok(Self { marked, keys: self.keys.clone(), offsets: self.offsets.clone() })
+    }
+
+    /// The rows of tokens that are asked about.
+    pub(crate) fn marked(&self) -> &[usize] {
+        &self.marked
     }
 
     pub(crate) fn texts(&self) -> usize {
@@ -59,6 +76,7 @@ impl Ragged {
         match kind {
             RowKind::Tokens => self.tokens(),
             RowKind::Texts => self.texts(),
+            RowKind::Marked => self.marked.len(),
         }
     }
 
@@ -67,6 +85,10 @@ impl Ragged {
         match kind {
             RowKind::Tokens => self.offsets[text]..self.offsets[text + 1],
             RowKind::Texts => text..text + 1,
+            RowKind::Marked => {
+                let before = |row: usize| self.marked.partition_point(|&marked| marked < row);
+                before(self.offsets[text])..before(self.offsets[text + 1])
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::NnError;
+use super::{NnError, ParamSpec};
 
 /// Named `f32` tensors in memory, sorted by name.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +57,41 @@ impl Snapshot {
             }
         }
         Ok(())
+    }
+
+    /// Takes over the tensors of `other` that are named here too and that `which` picks.
+    ///
+    /// # Errors
+    /// [`NnError::Shape`] when one has another shape; those before it were taken over.
+    pub fn replace(&mut self, other: &Self, which: impl Fn(&str) -> bool) -> Result<(), NnError> {
+        for entry in self.entries.iter_mut().filter(|entry| which(&entry.name)) {
+            let Some((shape, values)) = other.get(&entry.name) else { continue };
+            if shape != entry.shape {
+                return Err(NnError::Shape { name: entry.name.clone(), expected: entry.shape.clone(), found: shape.to_vec() });
+            }
+            entry.values.copy_from_slice(values);
+        }
+        Ok(())
+    }
+
+    /// The parameters of `specs`, each the leading rows of the tensor of its name: a head of some
+    /// labels out of one of more.
+    ///
+    /// # Errors
+    /// [`NnError::Unknown`] for a name that is not here, [`NnError::Shape`] for a tensor that has no
+    /// such rows.
+    pub fn leading(&self, specs: &[ParamSpec]) -> Result<Self, NnError> {
+        let mut entries = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let (found, values) = self.get(&spec.name).ok_or_else(|| NnError::Unknown { name: spec.name.clone() })?;
+            let fits = found.len() == spec.shape.len() && found[1..] == spec.shape[1..] && found[0] >= spec.shape[0];
+            if !fits {
+                return Err(NnError::Shape { name: spec.name.clone(), expected: spec.shape.clone(), found: found.to_vec() });
+            }
+            entries.push((spec.name.clone(), spec.shape.clone(), values[..spec.shape.iter().product()].to_vec()));
+        }
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(Self::from_sorted(entries))
     }
 
     /// A safetensors file of these tensors.

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::eager::{Eager, Mode, Rows};
+use super::loss::Asked;
 use super::{AdamW, Gradients, Loss, NnError, Weights};
 
 /// One text and what is to be learnt from it.
@@ -10,7 +11,8 @@ use super::{AdamW, Gradients, Loss, NnError, Weights};
 pub struct Example<'a> {
     /// Token ids; at least one.
     pub ids: &'a [u32],
-    /// A target in `[0, 1]` for every label.
+    /// A target in `[0, 1]` for every label, NaN where absent; or one for every token, when the loss
+    /// asks about tokens.
     pub targets: &'a [f32],
 }
 
@@ -126,15 +128,19 @@ impl Stepper {
             return Err(NnError::rows("step", "at least one text", "none"));
         }
         let plan = balance(batch, self.shards.len());
+        let rows = batch.iter().map(|example| asked(loss, example).count()).sum();
+        if rows == 0 {
+            return Err(NnError::rows("step", "at least one token that is asked about", "none"));
+        }
         let pass_tokens = self.pass_tokens;
-        let shard = Shard { weights, network, loss, batch, seed, pass_tokens };
+        let shard = Shard { weights, network, loss, batch, rows, seed, pass_tokens };
         let losses: Vec<Result<f64, NnError>> =
             self.pool.install(|| self.shards.par_iter_mut().zip(plan).map(|(gradients, texts)| shard.run(gradients, &texts)).collect());
         let mut sum = 0.0;
         for loss in losses {
             sum += loss?;
         }
-        let mean = sum / batch.len() as f64;
+        let mean = sum / rows as f64;
         if !mean.is_finite() {
             return Err(NnError::Loss { loss: mean });
         }
@@ -156,8 +162,21 @@ struct Shard<'a, N, L> {
     network: &'a N,
     loss: &'a L,
     batch: &'a [Example<'a>],
+    /// Rows of logits over the whole mini-batch.
+    rows: usize,
     seed: u64,
     pass_tokens: usize,
+}
+
+/// The targets of each row of logits that an example asks for.
+fn asked<'a>(loss: &impl Loss, example: &Example<'a>) -> impl Iterator<Item = (usize, &'a [f32])> {
+    let targets = example.targets;
+    let (whole, each) = match loss.asked() {
+        Asked::Texts => (Some((0, targets)), &targets[..0]),
+        Asked::Tokens => (None, targets),
+    };
+    let tokens = each.iter().enumerate().filter(|(_, target)| !target.is_nan()).map(move |(token, _)| (token, &targets[token..=token]));
+    whole.into_iter().chain(tokens)
 }
 
 impl<N: Network, L: Loss> Shard<'_, N, L> {
@@ -172,19 +191,29 @@ impl<N: Network, L: Loss> Shard<'_, N, L> {
     }
 
     fn pass(&self, gradients: &mut Gradients, texts: &[usize]) -> Result<f64, NnError> {
-        let (mut ids, mut offsets, mut keys) = (Vec::new(), vec![0], Vec::new());
+        let (mut ids, mut offsets, mut keys, mut marked) = (Vec::new(), vec![0], Vec::new(), Vec::new());
         let passes = self.loss.passes();
         for &text in texts {
+            let example = &self.batch[text];
+            self.check(example)?;
+            if self.loss.asked() == Asked::Tokens {
+                marked.extend(asked(self.loss, example).map(|(token, _)| ids.len() + token));
+            }
             for pass in 0..passes {
-                ids.extend_from_slice(self.batch[text].ids);
+                ids.extend_from_slice(example.ids);
                 offsets.push(u32::try_from(ids.len()).map_err(|_| NnError::rows("step", "fewer than 2^32 tokens", "more"))?);
                 keys.push((text * passes + pass) as u64);
             }
         }
+        if self.loss.asked() == Asked::Tokens && marked.is_empty() {
+            return Ok(0.0);
+        }
         // A pass that fails loses the sums so far, and with them the step.
         let sums = std::mem::replace(gradients, Gradients::new(self.weights));
-        let mut ops =
-            Eager::new(self.weights, Mode::Train { seed: self.seed }, &ids, &offsets)?.with_gradients(sums).with_text_keys(keys)?;
+        let mut ops = Eager::new(self.weights, Mode::Train { seed: self.seed }, &ids, &offsets)?
+            .with_gradients(sums)
+            .with_text_keys(keys)?
+            .with_marked(marked)?;
         let output = self.network.logits(&mut ops)?;
         let (loss, gradient) = self.rows(&output, texts)?;
         if !loss.is_finite() {
@@ -194,23 +223,30 @@ impl<N: Network, L: Loss> Shard<'_, N, L> {
         Ok(loss)
     }
 
+    fn check(&self, example: &Example<'_>) -> Result<(), NnError> {
+        let expected = match self.loss.asked() {
+            Asked::Texts => self.loss.labels(),
+            Asked::Tokens => example.ids.len(),
+        };
+        if example.targets.len() == expected {
+            return Ok(());
+        }
+        Err(NnError::rows("step", format!("{expected} targets"), example.targets.len().to_string()))
+    }
+
     /// The sum of the rows' losses, and the gradient of the mini-batch's mean on their logits.
     fn rows(&self, output: &Rows, texts: &[usize]) -> Result<(f64, Vec<f32>), NnError> {
         let (labels, passes) = (self.loss.labels(), self.loss.passes());
-        if (output.rows(), output.width()) != (texts.len() * passes, labels) {
-            let expected = format!("logits [{}, {labels}]", texts.len() * passes);
+        let targets: Vec<&[f32]> = texts.iter().flat_map(|&text| asked(self.loss, &self.batch[text])).map(|(_, targets)| targets).collect();
+        if (output.rows(), output.width()) != (targets.len() * passes, labels) {
+            let expected = format!("logits [{}, {labels}]", targets.len() * passes);
             return Err(NnError::rows("step", expected, format!("[{}, {}]", output.rows(), output.width())));
         }
         let logits = output.to_vec()?;
         let mut gradient = vec![0.0; logits.len()];
-        let share = 1.0 / self.batch.len() as f32;
+        let (share, each) = (1.0 / self.rows as f32, labels * passes);
         let mut sum = 0.0;
-        let each = labels * passes;
-        for ((logits, gradient), &text) in logits.chunks_exact(each).zip(gradient.chunks_exact_mut(each)).zip(texts) {
-            let targets = self.batch[text].targets;
-            if targets.len() != labels {
-                return Err(NnError::rows("step", format!("{labels} targets"), targets.len().to_string()));
-            }
+        for ((logits, gradient), targets) in logits.chunks_exact(each).zip(gradient.chunks_exact_mut(each)).zip(targets) {
             sum += self.loss.row(logits, targets, gradient);
             gradient.iter_mut().for_each(|gradient| *gradient *= share);
         }

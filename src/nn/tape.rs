@@ -56,6 +56,7 @@ pub(super) enum Kernel {
     Attention { query: Node, key: Node, value: Node, op: attention::Attention },
     FirstToken { x: Node },
     MeanTokens { x: Node },
+    Marked { x: Node },
 }
 
 /// The tables of an embedding, as parameters.
@@ -193,6 +194,14 @@ impl Tape {
         let mut y = self.spare.take(batch.texts() * width);
         pooling::mean_tokens(batch, &mut y, &x.values);
         self.push(y, || Kernel::MeanTokens { x: x.clone() })
+    }
+
+    pub(crate) fn marked(&mut self, batch: &Ragged, x: &Node, width: usize) -> Node {
+        let mut y = self.spare.take(batch.marked().len() * width);
+        for (y, &row) in y.chunks_exact_mut(width).zip(batch.marked()) {
+            y.copy_from_slice(&x.values[row * width..][..width]);
+        }
+        self.push(y, || Kernel::Marked { x: x.clone() })
     }
 }
 

@@ -208,6 +208,11 @@ impl Weights {
         self.parameter(&table.name, "weight", &[table.rows, table.width])
     }
 
+    pub(crate) fn named(&self, spec: &ParamSpec) -> Result<Parameter, NnError> {
+        let (path, leaf) = spec.name.rsplit_once('.').unwrap_or(("", &spec.name));
+        self.parameter(path, leaf, &spec.shape)
+    }
+
     pub(crate) fn entries(&self) -> &[(String, Var)] {
         &self.entries
     }

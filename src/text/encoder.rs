@@ -6,6 +6,7 @@
 //! characters `[SEP]` typed by somebody are four ordinary pieces, never the control token.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ const CHARACTERS_PER_TOKEN: usize = 16;
 const RAW_CHARACTERS_PER_TOKEN: usize = 64;
 /// Texts a thread takes at a time, so that short lists stay on the caller's thread.
 const TEXTS_PER_TASK: usize = 64;
+/// What vocabularies call the token that stands for a hidden one.
+const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
 /// Texts that show the template, the first that the vocabulary can write.
 const PROBES: [&str; 4] = ["a", ".", "0", "the"];
 
@@ -133,6 +136,19 @@ impl TextEncoder {
     #[must_use]
     pub fn max_length(&self) -> usize {
         self.max_length
+    }
+
+    /// The token that stands for a hidden one, where the vocabulary has one.
+    #[must_use]
+    pub fn mask_token(&self) -> Option<u32> {
+        MASKS.iter().find_map(|name| self.tokenizer.token_to_id(name))
+    }
+
+    /// Which of an encoding's tokens are the text's own, and not the template's.
+    #[must_use]
+    pub fn own_tokens(&self, encoding: &Encoding) -> Range<usize> {
+        let end = encoding.ids().len().saturating_sub(self.template.after.len());
+        self.template.before.len().min(end)..end
     }
 
     /// What is done to a text first.

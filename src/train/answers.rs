@@ -49,6 +49,17 @@ impl Answers {
         Self { labels: self.labels, values: self.values.iter().zip(probabilities).map(mixed).collect() }
     }
 
+    /// The same rows with more labels after their own, which they do not answer.
+    ///
+    /// # Panics
+    /// When there would be fewer labels.
+    #[must_use]
+    pub fn widened(&self, labels: usize) -> Self {
+        assert!(labels >= self.labels, "a head grows; anything else, this is a bug");
+        let absent = vec![f32::NAN; labels - self.labels];
+        Self { labels, values: (0..self.rows()).flat_map(|row| self.row(row).iter().chain(&absent).copied()).collect() }
+    }
+
     /// These rows, then the other's.
     ///
     /// # Panics

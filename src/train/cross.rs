@@ -17,11 +17,12 @@ use super::learner::network;
 use super::lesson::learn;
 use super::recipe::{FinalFit, Recipe};
 use super::rows::Rows;
+use super::sets::Sets;
 use super::split::Folds;
 use super::start::Start;
 use super::teacher::RunTeacher;
 use super::{TrainError, files, predict};
-use crate::bundle::PackedWeights;
+use crate::bundle::{FurtherData, PackedWeights};
 use crate::decide::Logits;
 use crate::nn::{Missing, Snapshot, Weights};
 use crate::spec::Precision;
@@ -57,6 +58,10 @@ pub(super) struct Ground<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) start: &'a Start,
     pub(super) train: &'a Encoded,
+    /// Labels learnt along, where there are any.
+    pub(super) along: Option<&'a Sets>,
+    /// Data beside the run's own that weights have learnt from.
+    pub(super) further: &'a [FurtherData],
     /// The finished run that teaches, where one does.
     pub(super) teacher: Option<&'a RunTeacher>,
     pub(super) run: &'a Path,
@@ -117,6 +122,8 @@ fn fit_fold(ground: &Ground<'_>, folds: &Folds, fold: usize, journal: &mut Journ
         recipe: ground.recipe,
         trained: select(&folds.trained(fold)),
         taught: None,
+        words: None,
+        factors: None,
         held_out: Some(select(&rows)),
         share: 1.0,
         interrupt: ground.interrupt,
@@ -172,6 +179,8 @@ pub(super) fn fit_whole(
         recipe: ground.recipe,
         trained,
         taught: None,
+        words: None,
+        factors: None,
         held_out: None,
         share,
         interrupt: ground.interrupt,

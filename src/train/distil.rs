@@ -19,10 +19,11 @@ use serde::{Deserialize, Serialize};
 use super::answers::Answers;
 use super::checkpoint::Checkpoints;
 use super::cross::Ground;
-use super::fit::{FitPlan, FitRecord, fit};
+use super::fit::{FitPlan, FitRecord};
 use super::groups::Groups;
 use super::journal::Journal;
-use super::learner::{Learner, network};
+use super::learner::network;
+use super::lesson::learn;
 use super::objective::Objective;
 use super::recipe::Recipe;
 use super::rows::Rows;
@@ -160,13 +161,14 @@ fn sit(ground: &Ground<'_>, student: &FitPlan<'_>, sitting: Sitting<'_>, journal
         recipe,
         trained,
         taught: None,
+        words: None,
+        factors: None,
         held_out: None,
         share: student.share,
         interrupt: student.interrupt,
     };
     let start = ground.start;
-    let learner = Learner::new(&start.network, &start.weights, recipe).map_err(network("base model"))?;
-    let fitted = fit(&plan, learner, journal)?;
+    let fitted = learn(ground, plan, journal)?;
     let bytes = fitted.weights.to_safetensors().map_err(network(&phase))?;
     let weights = Weights::from_safetensors(&bytes, &start.network.params(), Missing::Refuse).map_err(network(&phase))?;
     let logits = predict::logits(&start.network, &weights, &judged.encodings, recipe.train.shards)?;

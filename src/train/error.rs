@@ -17,6 +17,7 @@ use crate::export::{ExportError, VerifyError};
 use crate::metrics::MetricsError;
 use crate::model::ConfigError;
 use crate::nn::NnError;
+use crate::spec::SpecError;
 use crate::text::TextError;
 
 /// Why a run did not end with a bundle.
@@ -162,6 +163,22 @@ pub enum TrainError {
     /// The places that figures go to.
     #[error(transparent)]
     Tracking(#[from] TrackingError),
+    /// A further data set of which nothing may be learnt.
+    #[error("{purpose}: no row of {set} is left, {dropped} have texts that stand in the run's own files")]
+    NothingLeft {
+        /// The set's name.
+        set: String,
+        /// What it is for.
+        purpose: String,
+        /// Rows left out.
+        dropped: usize,
+    },
+    /// A tokenizer that cannot hide a token.
+    #[error("stages.kind is masked_lm: expected a tokenizer with [MASK] or <mask>, found neither")]
+    NoMask,
+    /// Labels of a further data set.
+    #[error(transparent)]
+    Labels(#[from] SpecError),
     /// The caller asked to stop, as a kill would.
     #[error("{phase}: interrupted after step {step}; the same command continues from the last checkpoint")]
     Interrupted {

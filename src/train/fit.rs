@@ -14,12 +14,14 @@ use super::answers::Answers;
 use super::batches::BatchPlan;
 use super::checkpoint::{Best, Checkpoints, Evaluation, Position};
 use super::journal::{Journal, StepLine};
-use super::learner::{Learner, Moment, WitnessedLoss, network};
+use super::learner::{Learner, Moment, network};
+use super::masking::Masking;
 use super::objective::Objective;
 use super::phases::{Phase, lay_out};
 use super::recipe::{PhaseStart, Recipe, Restore, Selection};
 use super::rows::Rows;
 use super::schedule::Schedule;
+use super::witness::WitnessedLoss;
 use crate::decide::{Logits, Probabilities, Thresholds};
 use crate::metrics::Report;
 use crate::nn::{NnError, Snapshot};
@@ -41,6 +43,10 @@ pub(super) struct FitPlan<'a> {
     pub(super) trained: Rows<'a>,
     /// What is learnt of them where it is not what people said.
     pub(super) taught: Option<Answers>,
+    /// Where words are learnt, and not labels: which of them.
+    pub(super) words: Option<Masking>,
+    /// A factor on each label's loss, where they differ beside the recipe's weighting.
+    pub(super) factors: Option<Vec<f32>>,
     /// Rows evaluated on as it goes; a refit has none.
     pub(super) held_out: Option<Rows<'a>>,
     /// Share of the schedule's steps after which it ends; one for all of them.
@@ -147,6 +153,7 @@ impl<'a> Fit<'a> {
             warnings: missing_positives(plan),
         };
         let loss = Objective::new(plan.recipe.loss, &plan.trained.answers);
+        let loss = plan.factors.iter().fold(loss, |loss, factors| loss.scaled(factors));
         let lesson = match &plan.taught {
             Some(answers) => plan.trained.answering(answers.clone()),
             None => plan.trained.clone(),
@@ -237,7 +244,10 @@ impl<'a> Fit<'a> {
         let batch = self.lesson.pick(&rows);
         let moment = Moment { step, end: self.end, rate: self.schedule.rate(self.phase().offset + local) };
         let begun = journal.now();
-        let taken = if self.loss_is_proven {
+        let taken = if let Some(masking) = &self.plan.words {
+            let texts: Vec<_> = batch.encodings.iter().zip(&rows).map(|(encoding, &row)| masking.apply(encoding, row, epoch)).collect();
+            self.learner.step_words(&texts, moment)
+        } else if self.loss_is_proven {
             self.learner.step(&batch, self.witnessed.fast(), moment)
         } else {
             self.learner.step(&batch, &self.witnessed, moment)
@@ -290,7 +300,7 @@ impl<'a> Fit<'a> {
     fn evaluate(&mut self, journal: &mut Journal<'_>) -> Result<(), TrainError> {
         let Some(held_out) = &self.plan.held_out else { return Ok(()) };
         let step = self.position.step;
-        let logits = self.learner.logits(&held_out.encodings)?;
+        let logits = self.learner.logits(&held_out.encodings)?.leading(held_out.answers.labels());
         let loss = self.loss.mean(logits.values(), &held_out.answers);
         let probabilities = Probabilities::of(&logits, Activation::Sigmoid);
         let half = Thresholds::uniform(logits.labels(), 0.5)?;
@@ -375,6 +385,9 @@ impl<'a> Fit<'a> {
 
 /// Labels that the rows trained on, or the rows held out, do not hold even once.
 fn missing_positives(plan: &FitPlan<'_>) -> Vec<String> {
+    if plan.words.is_some() {
+        return Vec::new();
+    }
     let labels = plan.recipe.data.labels.names();
     let missing = |rows: &Rows<'_>, which: &str| -> Vec<String> {
         let none = labels.iter().enumerate().filter(|(label, _)| rows.answers.count(*label).0 == 0.0);

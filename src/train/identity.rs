@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cross::Encoded;
 use super::recipe::Recipe;
+use super::stages::Further;
 use super::start::Start;
 use super::teacher::RunTeacher;
 use super::{TrainError, files};
@@ -21,6 +22,9 @@ pub(super) struct Identity {
     /// Logits of the run that teaches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     teacher: Option<String>,
+    /// Fingerprints of data beside the run's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    further: Vec<String>,
 }
 
 impl Identity {
@@ -31,12 +35,18 @@ impl Identity {
             train: train.data.fingerprint().to_owned(),
             dev: dev.map(|dev| dev.data.fingerprint().to_owned()),
             teacher: None,
+            further: Vec::new(),
         }
     }
 
     /// The same with a run as a teacher, where there is one.
     pub(super) fn taught_by(self, teacher: Option<&RunTeacher>) -> Self {
         Self { teacher: teacher.map(|teacher| teacher.fingerprint.clone()), ..self }
+    }
+
+    /// The same with data beside the run's own.
+    pub(super) fn beside(self, further: &Further<'_>) -> Self {
+        Self { further: further.cards().into_iter().map(|set| set.sha256).collect(), ..self }
     }
 
     /// Takes the folder for this run, or refuses one that belongs to another.

@@ -1,19 +1,18 @@
 //! A network with its weights, optimiser and threads: everything that a step changes.
 
 use std::path::Path;
-use std::sync::Mutex;
 
 use super::checkpoint::Part;
-use super::objective::Objective;
+use super::masking::Masked;
 use super::rates::Rates;
 use super::recipe::{Averaging, DecayScope, OptimizerRecipe, Recipe};
 use super::rows::Rows;
 use super::{TrainError, files, predict};
 use crate::decide::Logits;
-use crate::model::SequenceClassifier;
+use crate::model::{MaskedLm, SequenceClassifier};
 use crate::nn::{
-    AdamW, AdamWConfig, AdamWState, BinaryCrossEntropy, Decay, Example, Loss, Missing, NnError, Snapshot, StepOptions, StepReport, Stepper,
-    Weights,
+    self, AdamW, AdamWConfig, AdamWState, Decay, Eager, Example, Loss, Missing, NnError, ParamSpec, Snapshot, StepOptions, StepReport,
+    Stepper, TokenCrossEntropy, Weights,
 };
 use crate::text::Encoding;
 
@@ -25,7 +24,7 @@ const AVERAGE: &str = "average.safetensors";
 const BEST: &str = "best.safetensors";
 
 pub(super) struct Learner<'a> {
-    network: &'a SequenceClassifier,
+    network: Network<'a>,
     weights: Weights,
     optimizer: AdamW,
     stepper: Stepper,
@@ -33,6 +32,38 @@ pub(super) struct Learner<'a> {
     clip: Option<f64>,
     seed: u64,
     threads: usize,
+}
+
+/// What learns.
+#[derive(Debug, Clone, Copy)]
+enum Network<'a> {
+    /// Labels of texts.
+    Labels(&'a SequenceClassifier),
+    /// Words in their place.
+    Words(&'a MaskedLm),
+}
+
+impl Network<'_> {
+    fn params(self) -> Vec<ParamSpec> {
+        match self {
+            Self::Labels(network) => network.params(),
+            Self::Words(network) => network.params(),
+        }
+    }
+
+    fn head_params(self) -> Vec<ParamSpec> {
+        match self {
+            Self::Labels(network) => network.head_params(),
+            Self::Words(network) => network.head_params(),
+        }
+    }
+
+    fn forward(self, ops: &mut Eager<'_>) -> Result<nn::Rows, NnError> {
+        match self {
+            Self::Labels(network) => network.forward(ops),
+            Self::Words(network) => network.forward(ops),
+        }
+    }
 }
 
 /// The running mean of the weights.
@@ -71,6 +102,17 @@ impl<'a> Learner<'a> {
     pub(super) fn new(network: &'a SequenceClassifier, base: &[u8], recipe: &Recipe) -> Result<Self, NnError> {
         let head = network.head_params();
         let missing = Missing::Replace { seed: recipe.train.seed, fresh: &head };
+        Self::begin(Network::Labels(network), base, missing, recipe)
+    }
+
+    /// Begins from the base model's safetensors, with its own head of words where it has one.
+    pub(super) fn words(network: &'a MaskedLm, base: &[u8], recipe: &Recipe) -> Result<Self, NnError> {
+        let head = network.head_params();
+        let missing = Missing::Init { seed: recipe.train.seed, allowed: &head };
+        Self::begin(Network::Words(network), base, missing, recipe)
+    }
+
+    fn begin(network: Network<'a>, base: &[u8], missing: Missing<'_>, recipe: &Recipe) -> Result<Self, NnError> {
         let weights = Weights::from_safetensors(base, &network.params(), missing)?;
         let optimizer = optimizer(network, &weights, &recipe.optimizer)?;
         let stepper = Stepper::new(&weights, recipe.train.shards, PASS_TOKENS)?;
@@ -97,10 +139,24 @@ impl<'a> Learner<'a> {
         let examples = rows.encodings.iter().enumerate();
         let batch: Vec<Example<'_>> =
             examples.map(|(row, encoding)| Example { ids: encoding.ids(), targets: rows.answers.row(row) }).collect();
-        let network = |ops: &mut crate::nn::Eager<'_>| self.network.forward(ops);
+        self.take(&batch, loss, moment)
+    }
+
+    /// One optimiser step on texts of which some words are asked about.
+    pub(super) fn step_words(&mut self, texts: &[Masked], moment: Moment) -> Result<StepReport, NnError> {
+        let vocabulary = match self.network {
+            Network::Words(network) => network.vocabulary(),
+            Network::Labels(network) => network.labels(),
+        };
+        let batch: Vec<Example<'_>> = texts.iter().map(|(ids, targets)| Example { ids, targets }).collect();
+        self.take(&batch, &TokenCrossEntropy::new(vocabulary), moment)
+    }
+
+    fn take(&mut self, batch: &[Example<'_>], loss: &impl Loss, moment: Moment) -> Result<StepReport, NnError> {
+        let network = |ops: &mut Eager<'_>| self.network.forward(ops);
         let seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(moment.step);
         let options = StepOptions { learning_rate: moment.rate, clip: self.clip, seed };
-        let report = self.stepper.step(&self.weights, &mut self.optimizer, &network, loss, &batch, options)?;
+        let report = self.stepper.step(&self.weights, &mut self.optimizer, &network, loss, batch, options)?;
         if let Some(average) = &mut self.average {
             let share = share(average.kind, moment);
             average.weights.mix(&self.weights.snapshot()?, share as f32)?;
@@ -116,12 +172,13 @@ impl<'a> Learner<'a> {
         }
     }
 
-    /// Logits of those weights, dropout off.
+    /// Logits of those weights, dropout off; only of a network that tells labels.
     pub(super) fn logits(&self, encodings: &[&Encoding]) -> Result<Logits, TrainError> {
-        let Some(average) = &self.average else { return predict::logits(self.network, &self.weights, encodings, self.threads) };
+        let Network::Labels(classifier) = self.network else { unreachable!("words are not held out; this is a bug") };
+        let Some(average) = &self.average else { return predict::logits(classifier, &self.weights, encodings, self.threads) };
         let current = self.weights.snapshot().map_err(network("weights"))?;
         self.weights.restore(&average.weights).map_err(network("average"))?;
-        let logits = predict::logits(self.network, &self.weights, encodings, self.threads);
+        let logits = predict::logits(classifier, &self.weights, encodings, self.threads);
         self.weights.restore(&current).map_err(network("weights"))?;
         logits
     }
@@ -158,7 +215,7 @@ impl<'a> Learner<'a> {
     }
 }
 
-fn optimizer(network: &SequenceClassifier, weights: &Weights, recipe: &OptimizerRecipe) -> Result<AdamW, NnError> {
+fn optimizer(network: Network<'_>, weights: &Weights, recipe: &OptimizerRecipe) -> Result<AdamW, NnError> {
     let config = AdamWConfig {
         beta1: recipe.betas[0],
         beta2: recipe.betas[1],
@@ -179,115 +236,9 @@ pub(super) fn network(what: &str) -> impl FnOnce(NnError) -> TrainError {
     move |source| TrainError::Network { what, source }
 }
 
-/// The loss that steps use, with a witness that holds every row of the first batch against the
-/// recipe's, computed plainly.
-pub(super) struct WitnessedLoss {
-    fast: BinaryCrossEntropy,
-    plain: Objective,
-    /// The row furthest off: plain and found.
-    worst: Mutex<Option<(f64, f64)>>,
-}
-
-impl WitnessedLoss {
-    pub(super) fn new(objective: &Objective) -> Result<Self, NnError> {
-        Ok(Self { fast: objective.fast()?, plain: objective.clone(), worst: Mutex::new(None) })
-    }
-
-    /// The loss without its witness, for all batches but the first.
-    pub(super) fn fast(&self) -> &BinaryCrossEntropy {
-        &self.fast
-    }
-
-    /// Plain and found loss of the row furthest off, once a batch was seen.
-    pub(super) fn worst(&self) -> Option<(f64, f64)> {
-        *self.worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-impl Loss for WitnessedLoss {
-    fn labels(&self) -> usize {
-        self.fast.labels()
-    }
-
-    fn passes(&self) -> usize {
-        self.fast.passes()
-    }
-
-    fn row(&self, logits: &[f32], targets: &[f32], gradient: &mut [f32]) -> f64 {
-        let found = self.fast.row(logits, targets, gradient);
-        let plain = self.plain.passes(logits, targets);
-        let mut worst = self.worst.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if worst.is_none_or(|(one, other)| (one - other).abs() < (plain - found).abs()) {
-            *worst = Some((plain, found));
-        }
-        found
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Targets;
-    use crate::train::answers::Answers;
-    use crate::train::objective::{LossKind, LossRecipe};
-    use crate::train::weights::Weighting;
-
-    fn witness(in_use: LossRecipe, recipe: LossRecipe) -> (f64, f64) {
-        let targets = Targets::new(4, 2, vec![true, true, false, true, false, false, false, false]).expect("four rows of two");
-        let objective = |recipe| Objective::new(recipe, &Answers::of(&targets));
-        let mut loss = WitnessedLoss::new(&objective(in_use)).expect("one weight a label");
-        loss.plain = objective(recipe);
-        let mut gradient = [0.0; 2];
-        assert_eq!(loss.worst(), None);
-        for (logits, answers) in [([0.5, -1.0], [1.0, 0.0]), ([-20.0, 3.0], [0.75, 0.5]), ([0.0, 40.0], [f32::NAN, 0.0])] {
-            loss.row(&logits, &answers, &mut gradient);
-        }
-        loss.worst().expect("rows were seen")
-    }
-
-    #[test]
-    fn the_witness_tells_the_recipes_loss_from_another() {
-        let kinds = [
-            LossKind::CrossEntropy,
-            LossKind::Focal { gamma: 2.0 },
-            LossKind::Asymmetric { positive: 1.0, negative: 4.0, margin: 0.05 },
-            LossKind::Asymmetric { positive: 1.0, negative: 4.0, margin: 0.0 },
-        ];
-        let weightings = [Weighting::None, Weighting::ClassWeight, Weighting::PosWeight { cap: 9.0, power: 1.0 }];
-        let mut recipes = Vec::new();
-        for kind in kinds {
-            for weighting in weightings {
-                recipes.extend([0.0, 0.1].map(|smoothing| LossRecipe { kind, weighting, smoothing, r_drop: 0.0 }));
-            }
-        }
-        assert_eq!(recipes.len(), 24);
-        for (index, &in_use) in recipes.iter().enumerate() {
-            for (other, &recipe) in recipes.iter().enumerate() {
-                let (plain, found) = witness(in_use, recipe);
-                let same = (plain - found).abs() <= 1e-6 * (1.0 + plain);
-                assert_eq!(same, index == other, "{plain} against {found}: {in_use:?} for {recipe:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_witness_sees_both_passes() {
-        let loss = |r_drop| LossRecipe { kind: LossKind::CrossEntropy, weighting: Weighting::None, smoothing: 0.1, r_drop };
-        let objective = |r_drop| {
-            let targets = Targets::new(1, 2, vec![true, false]).expect("one row of two");
-            Objective::new(loss(r_drop), &Answers::of(&targets))
-        };
-        for (in_use, recipe) in [(1.0, 1.0), (2.0, 1.0), (1.0, 2.0)] {
-            let mut loss = WitnessedLoss::new(&objective(in_use)).expect("one weight a label");
-            loss.plain = objective(recipe);
-            assert_eq!(loss.passes(), 2);
-            for answers in [[1.0, 0.25], [f32::NAN, 1.0]] {
-                loss.row(&[0.5, -1.0, 2.0, 0.7], &answers, &mut [0.0; 4]);
-            }
-            let (plain, found) = loss.worst().expect("rows were seen");
-            assert_eq!((plain - found).abs() < 1e-6, in_use == recipe, "{plain} against {found}");
-        }
-    }
 
     #[test]
     fn averages_are_of_the_steps_they_say() {

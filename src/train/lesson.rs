@@ -1,7 +1,9 @@
-//! One fit of a run with what comes before it: soft labels, and the weights it begins with.
+//! One fit of a run with what comes together in it: soft labels, the weights it begins with, and
+//! labels of other data sets that are learnt along.
 //!
-//! [`fit`] takes rows, answers and a loss, and does not know where they come from. Here they come
-//! together, for folds, refits and whatever else a run's structure asks for.
+//! [`fit`] takes rows, answers and a loss, and does not know where they come from. Labels learnt
+//! along are further columns of the head (Caruana 1997, "Multitask Learning"), answered by rows of
+//! their own; they are cut off at the end, so that nothing behind a fit knows of them.
 
 use super::TrainError;
 use super::cross::Ground;
@@ -9,6 +11,8 @@ use super::distil::soften;
 use super::fit::{FitPlan, Fitted, fit};
 use super::journal::Journal;
 use super::learner::{Learner, network};
+use super::sets::Sets;
+use crate::model::SequenceClassifier;
 
 /// Runs the plan as the recipe says one learns.
 pub(super) fn learn(ground: &Ground<'_>, plan: FitPlan<'_>, journal: &mut Journal<'_>) -> Result<Fitted, TrainError> {
@@ -16,6 +20,26 @@ pub(super) fn learn(ground: &Ground<'_>, plan: FitPlan<'_>, journal: &mut Journa
         Some(recipe) => Some(soften(ground, recipe, &plan, journal)?),
         None => None,
     };
-    let learner = Learner::new(&ground.start.network, &ground.start.weights, plan.recipe).map_err(network("base model"))?;
-    fit(&FitPlan { taught, ..plan }, learner, journal)
+    let plan = FitPlan { taught, ..plan };
+    let start = ground.start;
+    let Some(sets) = ground.along else {
+        let learner = Learner::new(&start.network, &start.weights, plan.recipe).map_err(network("base model"))?;
+        return fit(&plan, learner, journal);
+    };
+    let wide = SequenceClassifier::new(&start.config, plan.recipe.model.pooling, sets.columns());
+    let wide = wide.map_err(|source| TrainError::Config { path: "config.json".into(), source })?;
+    let plan = along(plan, sets);
+    let learner = Learner::new(&wide, &start.weights, plan.recipe).map_err(network("base model"))?;
+    let fitted = fit(&plan, learner, journal)?;
+    let weights = fitted.weights.leading(&start.network.params()).map_err(network(plan.phase))?;
+    Ok(Fitted { weights, ..fitted })
+}
+
+/// The plan with the sets' rows and columns beside its own.
+fn along<'a>(plan: FitPlan<'a>, sets: &'a Sets) -> FitPlan<'a> {
+    let columns = sets.columns();
+    let own = plan.trained.answering(plan.trained.answers.widened(columns));
+    let rows = sets.rows();
+    let taught = plan.taught.map(|taught| taught.widened(columns).joined(&rows.answers));
+    FitPlan { trained: own.joined(rows), taught, factors: Some(sets.weights()), ..plan }
 }

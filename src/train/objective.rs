@@ -54,6 +54,17 @@ impl Objective {
         Self { weights: LossWeights::count(recipe.weighting, trained), recipe }
     }
 
+    /// The same with each label's answers weighted once more.
+    ///
+    /// # Panics
+    /// When there is not a factor a label.
+    #[must_use]
+    pub fn scaled(mut self, factors: &[f32]) -> Self {
+        assert_eq!(self.weights.label.len(), factors.len(), "a factor a label; anything else, this is a bug");
+        self.weights.label.iter_mut().zip(factors).for_each(|(weight, factor)| *weight *= factor);
+        self
+    }
+
     /// The loss that steps use.
     ///
     /// # Errors

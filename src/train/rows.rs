@@ -39,6 +39,14 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// These rows, then the other's.
+    pub(super) fn joined(mut self, other: Self) -> Self {
+        self.ids.extend(other.ids);
+        self.texts.extend(other.texts);
+        self.encodings.extend(other.encodings);
+        Self { answers: self.answers.joined(&other.answers), ..self }
+    }
+
     /// The same rows with other answers.
     pub(super) fn answering(&self, answers: Answers) -> Self {
         Self { answers, ..self.clone() }

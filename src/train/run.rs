@@ -1,5 +1,6 @@
 //! A run: steps in a row, each of which takes values and returns values.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use super::base::HubOptions;
 use super::cross::{Encoded, Ground};
 use super::data::Dataset;
 use super::distil::{DistilRecipe, Teacher};
-use super::groups::Groups;
+use super::groups::{Groups, normal_form};
 use super::identity::Identity;
 use super::journal::{Journal, Progress};
 use super::make::make;
@@ -17,6 +18,7 @@ use super::repeat::repeat;
 use super::report::{self, Origin, RunReport, Split};
 use super::ship::{self, Cargo};
 use super::split::Folds;
+use super::stages::{Further, StageGround};
 use super::start::{Start, start};
 use super::teacher::RunTeacher;
 use super::tracking::{self, Ending, TrackingEnvironment};
@@ -72,22 +74,33 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
 }
 
 fn steps(recipe: &Recipe, around: &Surroundings<'_>, journal: &mut Journal<'_>) -> Result<RunReport, TrainError> {
-    let start = start(recipe, around.current, around.recipe_folder, &around.hub)?;
+    let mut start = start(recipe, around.current, around.recipe_folder, &around.hub)?;
     let train = encoded(recipe, &start, &place(around, &recipe.data.train), recipe.data.rows)?;
-    let dev = match &recipe.data.dev {
-        Some(path) => Some(encoded(recipe, &start, &place(around, path), None)?),
-        None => None,
-    };
+    let dev = recipe.data.dev.as_ref().map(|path| encoded(recipe, &start, &place(around, path), None)).transpose()?;
+    let further = Further::read(recipe, &start.encoder, &|path| place(around, path), &forms([Some(&train), dev.as_ref()]), journal)?;
     let teacher = teacher(recipe, around, &train)?;
-    Identity::of(recipe, &start, &train, dev.as_ref()).taught_by(teacher.as_ref()).own(around.run)?;
+    let identity = Identity::of(recipe, &start, &train, dev.as_ref());
+    identity.taught_by(teacher.as_ref()).beside(&further).own(around.run)?;
     let (train, groups, folds) = split(recipe, around.run, &train, journal)?;
 
-    let teacher = teacher.as_ref();
-    let ground = Ground { recipe, start: &start, train: &train, teacher, run: around.run, under: "", interrupt: around.interrupt };
+    let stages = StageGround { recipe, run: around.run, interrupt: around.interrupt };
+    let staged = further.run_stages(&stages, &mut start, journal)?;
+    let ground = Ground {
+        recipe,
+        start: &start,
+        train: &train,
+        along: further.along.as_ref(),
+        further: &further.cards(),
+        teacher: teacher.as_ref(),
+        run: around.run,
+        under: "",
+        interrupt: around.interrupt,
+    };
     let mut made = make(&ground, &folds, &groups, dev.as_ref(), journal)?;
     let (repeats, more) = repeat(&ground, (&folds, &groups), dev.as_ref(), &made, journal)?;
     made.fits.extend(more);
-    made.warnings.extend(teacher.map(RunTeacher::warning));
+    made.fits.splice(0..0, staged);
+    made.warnings.extend(ground.teacher.map(RunTeacher::warning));
     let read = [("training", Some(&train)), ("held-out", dev.as_ref())];
     made.warnings.extend(read.iter().filter_map(|(name, set)| Some(format!("{name} file: {}", set.as_ref()?.data.left_out()?))));
 
@@ -193,6 +206,12 @@ fn figures(set: &MeasuredSet) -> Vec<(String, f64)> {
         figures.overall.iter().map(|(name, figure)| (format!("{prefix}{name}"), figure.value)).collect()
     };
     [named("", &set.tuned), named("at_half/", &set.at_half)].concat()
+}
+
+/// Normal forms of the texts of these files.
+fn forms(files: [Option<&Encoded>; 2]) -> HashSet<String> {
+    let examples = files.into_iter().flatten().flat_map(|file| file.data.examples());
+    examples.map(|example| normal_form(&example.text)).collect()
 }
 
 fn decisions(decider: &Decider) -> Vec<(String, f64)> {

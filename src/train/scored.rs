@@ -1,9 +1,10 @@
 //! The rows that a run judged, kept: enough to draw, to compare and to look closer without fitting
 //! again.
 //!
-//! A run folder has a file a measured set, named after it: `out_of_fold.jsonl`, `held_out.jsonl`. One line of JSON a row: its id, its fold, the labels it holds, the labels it was given, logits and
-//! calibrated probabilities in label order. Never its text: the terms of most data sets let nobody
-//! hand texts on, and whoever has the data finds the row by its id.
+//! A run folder has a file a measured set, named after it: `out_of_fold.jsonl`, `held_out.jsonl`. One line
+//! of JSON a row: its id, its fold, the labels it holds, the labels it was given, logits and calibrated
+//! probabilities in label order. Never its text: the terms of most data sets let nobody hand texts on,
+//! and whoever has the data finds the row by its id.
 
 use std::path::Path;
 

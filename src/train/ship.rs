@@ -114,6 +114,7 @@ fn provenance(ground: &Ground<'_>, trained: &Dataset, git: Option<String>) -> Pr
             rows: trained.examples().len(),
             sha256: trained.fingerprint().to_owned(),
         },
+        further: ground.further.to_vec(),
         git,
         seeds: vec![recipe.folds.seed, recipe.train.seed],
         limbic: env!("CARGO_PKG_VERSION").to_owned(),

@@ -18,6 +18,7 @@ mod nn_checkpoint;
 mod nn_grad;
 mod nn_kernels;
 mod nn_learning;
+mod nn_masked;
 mod nn_optim;
 mod nn_parity;
 mod nn_support;

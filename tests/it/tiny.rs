@@ -205,6 +205,7 @@ fn provenance() -> Provenance {
         recipe_sha256: "sha256:0".to_owned(),
         recipe: "name = \"tiny\"\n".to_owned(),
         data: DataFingerprint { description: "no rows".to_owned(), rows: 0, sha256: "sha256:0".to_owned() },
+        further: Vec::new(),
         git: None,
         seeds: vec![7],
         limbic: env!("CARGO_PKG_VERSION").to_owned(),

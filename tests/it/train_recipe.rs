@@ -105,6 +105,54 @@ fn the_echo_reads_back_to_the_same_recipe() {
     }
 }
 
+const FURTHER: &str = r#"
+[[stages]]
+kind = "classify"
+epochs = 2
+loss = { kind = "focal", gamma = 1.0 }
+[[stages.data]]
+name = "one"
+format = "goemotions"
+path = "one.tsv"
+labels = ["a", "b"]
+[[stages]]
+kind = "classify"
+epochs = 1
+lr = 3e-5
+data = [{ name = "two", format = "jsonl", path = "two.jsonl", labels = ["c"], rows = 10, weight = 0.5 }]
+[[multitask]]
+name = "three"
+format = "jsonl"
+path = "three.jsonl"
+labels = ["d"]
+"#;
+
+#[test]
+fn data_beside_a_runs_own_stand_in_sections_that_may_repeat() {
+    let text = format!("{LEAST}{FURTHER}");
+    let recipe = parse(&text, &["stages.1.epochs=4", "multitask.0.weight=0.25", "stages.0.data.0.rows=7"]).unwrap();
+    assert_eq!((recipe.stages.len(), recipe.multitask.len()), (2, 1));
+    assert_eq!((recipe.stages[0].lr, recipe.stages[1].lr, recipe.stages[1].epochs), (1e-4, 3e-5, 4));
+    assert_eq!((recipe.multitask[0].weight, recipe.multitask[0].licence.as_str()), (0.25, "unknown"));
+    assert_eq!(parse(&recipe.echo(), &[]).unwrap(), recipe, "{}", recipe.echo());
+    let cases: &[(&[&str], &str)] = &[
+        (&["stages.0.epoch=1"], "unknown recipe key stages.epoch; did you mean stages.epochs?"),
+        (&["stages.0.data.0.wieght=1"], "unknown recipe key stages.data.wieght; did you mean stages.data.weight?"),
+        (&["stages.0.loss.gama=1"], "unknown recipe key stages.loss.gama; did you mean stages.loss.gamma?"),
+        (&["stages.2.epochs=1"], "--set stages.2.epochs=1: expected section.key=value"),
+        (&["stages.1.data=[]"], "stages.data is none: expected at least one [[stages.data]]"),
+        (&["stages.1.kind=other"], "unknown variant `other`"),
+        (&["stages.1.probability=0.2"], "stages.probability is set: expected no value unless stages.kind is masked_lm"),
+        (&["stages.0.kind=masked_lm"], "stages.loss is set: expected no value unless stages.kind is classify"),
+        (&["multitask.0.weight=0.0"], "multitask is 0: expected a positive weight"),
+    ];
+    for (overrides, expected) in cases {
+        let found = parse(&text, overrides).unwrap_err();
+        assert!(found.contains(expected), "{overrides:?}: {found}");
+    }
+    assert_eq!(cases.len(), 9);
+}
+
 #[test]
 fn hashes_follow_what_they_stand_for() {
     let hashes =

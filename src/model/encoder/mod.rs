@@ -10,7 +10,7 @@ pub use distilbert::DistilBertConfig;
 pub use modernbert::{ModernBert, ModernBertConfig};
 pub use post_norm::PostNorm;
 
-use crate::nn::{Ops, ParamSpec};
+use crate::nn::{Embedding, Ops, ParamSpec};
 
 /// How far an encoder has to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,15 @@ impl Encoder {
         match self {
             Self::PostNorm(encoder) => encoder.params(),
             Self::ModernBert(encoder) => encoder.params(),
+        }
+    }
+
+    /// The word table.
+    #[must_use]
+    pub fn words(&self) -> &Embedding {
+        match self {
+            Self::PostNorm(encoder) => encoder.words(),
+            Self::ModernBert(encoder) => encoder.words(),
         }
     }
 

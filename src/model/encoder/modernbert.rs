@@ -156,6 +156,11 @@ impl ModernBert {
         }
     }
 
+    /// The word table.
+    pub(super) fn words(&self) -> &Embedding {
+        &self.embeddings.words
+    }
+
     /// Every parameter, in checkpoint order.
     #[must_use]
     pub fn params(&self) -> Vec<ParamSpec> {

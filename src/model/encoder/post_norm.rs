@@ -89,6 +89,11 @@ impl PostNorm {
         }
     }
 
+    /// The word table.
+    pub(super) fn words(&self) -> &Embedding {
+        &self.embeddings.words
+    }
+
     /// Every parameter, in checkpoint order.
     #[must_use]
     pub fn params(&self) -> Vec<ParamSpec> {

@@ -2,11 +2,23 @@
 
 mod binary;
 mod focus;
+mod token;
 
 pub use binary::BinaryCrossEntropy;
 pub use focus::Focus;
+pub use token::TokenCrossEntropy;
 
 use super::NnError;
+
+/// What a loss asks a network about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Each text: a row of logits a text, [`Loss::labels`] targets.
+    Texts,
+    /// Some tokens of each text: a text has a target a token, NaN for one that is not asked about,
+    /// and a row of logits for each that is.
+    Tokens,
+}
 
 /// A loss that is the mean over rows of a loss of one row.
 ///
@@ -16,14 +28,19 @@ pub trait Loss: Sync {
     /// Logits a row.
     fn labels(&self) -> usize;
 
+    /// What a row of logits belongs to; a text by default.
+    fn asked(&self) -> Asked {
+        Asked::Texts
+    }
+
     /// How often a text goes through the network, each time with other dropout; once by default.
     fn passes(&self) -> usize {
         1
     }
 
     /// The loss of one row, in double precision, and its gradient on the row's logits, written to
-    /// `gradient`. Targets are [`Loss::labels`] numbers in `[0, 1]`; logits and gradient hold as many
-    /// for each of [`Loss::passes`], end to end.
+    /// `gradient`. Targets are [`Loss::labels`] numbers in `[0, 1]`, or the one target of a token;
+    /// logits and gradient hold [`Loss::labels`] numbers for each of [`Loss::passes`], end to end.
     fn row(&self, logits: &[f32], targets: &[f32], gradient: &mut [f32]) -> f64;
 }
 

@@ -129,6 +129,31 @@ section!(
     EarlyStoppingFile { patience: usize, min_delta: f64, }
 );
 section!(
+    /// Data beside a run's own.
+    SetFile {
+        name: String,
+        licence: String,
+        format: DataFormat,
+        path: PathBuf,
+        labels: Vec<String>,
+        rows: usize,
+        weight: f64,
+    }
+);
+section!(
+    /// A fit before the run's own.
+    StageFile {
+        kind: StageName,
+        epochs: usize,
+        lr: f64,
+        batch: usize,
+        seed: u64,
+        probability: f64,
+        loss: LossFile,
+        data: Vec<SetFile>,
+    }
+);
+section!(
     /// Soft labels.
     DistilFile { teacher: String, seeds: usize, folds: usize, weight: f64, temperature: f64, calibrated: bool, }
 );
@@ -155,6 +180,10 @@ section!(
 pub(super) struct RecipeFile {
     pub(super) model: ModelFile,
     pub(super) data: DataFile,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) stages: Vec<StageFile>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) multitask: Vec<SetFile>,
     pub(super) folds: FoldsFile,
     #[serde(rename = "final")]
     pub(super) last: FinalFile,
@@ -176,7 +205,8 @@ pub(super) struct RecipeFile {
     pub(super) tracking: Option<TrackingFile>,
 }
 
-/// Every section and its keys, for errors that suggest.
+/// Every section and its keys, for errors that suggest, the ones mostly left out last. A section inside another is named after it;
+/// one that may stand several times, `[[so]]`, is named once.
 pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ("model", ModelFile::KEYS),
     ("data", DataFile::KEYS),
@@ -194,7 +224,19 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ("thresholds", ThresholdsFile::KEYS),
     ("bundle", BundleFile::KEYS),
     ("tracking", TrackingFile::KEYS),
+    ("stages", StageFile::KEYS),
+    ("stages.loss", LossFile::KEYS),
+    ("stages.data", SetFile::KEYS),
+    ("multitask", SetFile::KEYS),
 ];
+
+/// `stages.kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StageName {
+    Classify,
+    MaskedLm,
+}
 
 /// `loss.kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@
 //! The resolved recipe is echoed into the run folder, can be read back, and is hashed.
 
 mod file;
+mod further;
 mod learning;
 mod overrides;
 mod phases;
@@ -24,6 +25,8 @@ use super::data::DataFormat;
 use super::distil::DistilRecipe;
 use super::objective::LossRecipe;
 use super::schedule::{ScheduleKind, Warmup};
+use super::sets::SetRecipe;
+use super::stages::StageRecipe;
 use crate::decide::{CalibratorKind, ThresholdPolicy};
 use crate::spec::{LabelSet, Pooling, Precision};
 use crate::text::Normalization;
@@ -117,6 +120,10 @@ pub struct Recipe {
     pub train: TrainRecipe,
     /// Phases after the first.
     pub phases: Vec<PhaseRecipe>,
+    /// Fits before the run's own, in order.
+    pub stages: Vec<StageRecipe>,
+    /// Data sets whose labels are learnt along with the run's own, and not shipped.
+    pub multitask: Vec<SetRecipe>,
     /// Soft labels; none when left out.
     pub distil: Option<DistilRecipe>,
     /// Kind of the calibrators.

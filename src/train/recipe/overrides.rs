@@ -5,15 +5,42 @@ use toml::{Table, Value};
 use super::RecipeError;
 use super::file::SECTIONS;
 
-/// Puts `section.key=value` into the table. The value is TOML (`3`, `0.1`, `true`, `"text"`,
-/// `["a", "b"]`); what is no TOML value is taken as text, so that paths need no quotes.
+/// Puts `section.key=value` into the table; a section that stands several times is followed by its
+/// place, `stages.0.lr=1e-4`. The value is TOML (`3`, `0.1`, `true`, `"text"`, `["a", "b"]`); what is
+/// no TOML value is taken as text, so that paths need no quotes.
 pub(super) fn apply(table: &mut Table, text: &str) -> Result<(), RecipeError> {
     let malformed = || RecipeError::Override { text: text.to_owned() };
     let (key, value) = text.split_once('=').ok_or_else(malformed)?;
-    let (section, leaf) = key.trim().split_once('.').ok_or_else(malformed)?;
-    let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-    section.as_table_mut().ok_or_else(malformed)?.insert(leaf.to_owned(), parse(value.trim()));
+    let (sections, leaf) = key.trim().rsplit_once('.').ok_or_else(malformed)?;
+    let section = sections.split('.').try_fold(Place::Table(table), Place::inner).and_then(Place::table).ok_or_else(malformed)?;
+    section.insert(leaf.to_owned(), parse(value.trim()));
     Ok(())
+}
+
+/// Where a key's path has led so far.
+enum Place<'a> {
+    Table(&'a mut Table),
+    /// Sections that stand several times.
+    Several(&'a mut Vec<Value>),
+}
+
+impl<'a> Place<'a> {
+    /// The section of this name, which begins empty, or the one at this place.
+    fn inner(self, name: &str) -> Option<Self> {
+        let value = match self {
+            Self::Table(table) => table.entry(name).or_insert_with(|| Value::Table(Table::new())),
+            Self::Several(sections) => sections.get_mut(name.parse::<usize>().ok()?)?,
+        };
+        match value {
+            Value::Table(table) => Some(Self::Table(table)),
+            Value::Array(sections) => Some(Self::Several(sections)),
+            _ => None,
+        }
+    }
+
+    fn table(self) -> Option<&'a mut Table> {
+        if let Self::Table(table) = self { Some(table) } else { None }
+    }
 }
 
 fn parse(text: &str) -> Value {
@@ -25,14 +52,26 @@ fn parse(text: &str) -> Value {
 /// Refuses the first key that no recipe has, and names the nearest that one has.
 pub(super) fn check_keys(table: &Table) -> Result<(), RecipeError> {
     for (section, value) in table {
-        let Some((_, keys)) = SECTIONS.iter().find(|(name, _)| name == section) else {
-            return Err(unknown(section));
-        };
-        let tables = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        for table in tables {
-            let table = table.as_table().ok_or_else(|| RecipeError::Section { key: section.clone() })?;
-            if let Some(key) = table.keys().find(|key| !keys.contains(&key.as_str())) {
-                return Err(unknown(&format!("{section}.{key}")));
+        check_section(section, value)?;
+    }
+    Ok(())
+}
+
+/// The same for one section, or each of several of that name, and those inside it.
+fn check_section(section: &str, value: &Value) -> Result<(), RecipeError> {
+    let Some((_, keys)) = SECTIONS.iter().find(|(name, _)| *name == section) else {
+        return Err(unknown(section));
+    };
+    let several = value.as_array().map(Vec::as_slice);
+    for table in several.unwrap_or(std::slice::from_ref(value)) {
+        let table = table.as_table().ok_or_else(|| RecipeError::Section { key: section.to_owned() })?;
+        for (key, value) in table {
+            let inner = format!("{section}.{key}");
+            if !keys.contains(&key.as_str()) {
+                return Err(unknown(&inner));
+            }
+            if SECTIONS.iter().any(|(name, _)| *name == inner) {
+                check_section(&inner, value)?;
             }
         }
     }

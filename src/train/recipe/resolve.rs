@@ -10,7 +10,7 @@ use super::phases::{phases, phases_file};
 use super::structure::{self, Split, final_file, final_fit, folds_file, repeat};
 use super::{
     Averaging, BundleRecipe, DataRecipe, DecayScope, EarlyStopping, ModelRecipe, OptimizerRecipe, Recipe, RecipeError, Restore, Selection,
-    ThresholdRule, TrackingRecipe, TrainRecipe, learning, thresholds,
+    ThresholdRule, TrackingRecipe, TrainRecipe, further, learning, thresholds,
 };
 use crate::decide::CalibratorKind;
 use crate::spec::{LabelSet, Pooling, Precision};
@@ -31,6 +31,8 @@ pub(super) fn recipe(file: RecipeFile) -> Resolved<Recipe> {
 
 fn each(file: RecipeFile) -> Resolved<Recipe> {
     let folds = structure::folds(&file.folds)?;
+    let (optimizer, train) = (optimizer(&file.optimizer)?, train(&file.train, file.early_stopping.as_ref())?);
+    let stages = file.stages.into_iter().map(|stage| further::stage(stage, &optimizer, &train)).collect::<Resolved<_>>()?;
     Ok(Recipe {
         model: model(file.model)?,
         folds,
@@ -38,11 +40,13 @@ fn each(file: RecipeFile) -> Resolved<Recipe> {
         data: data(file.data)?,
         repeat: repeat(file.repeat.seeds, seed("train.seed", file.train.seed)?)?,
         loss: learning::loss(&file.loss)?,
-        optimizer: optimizer(&file.optimizer)?,
+        stages,
+        multitask: file.multitask.into_iter().map(further::set).collect::<Resolved<_>>()?,
+        optimizer,
         schedule: schedule(&file.schedule)?,
         warmup: warmup("schedule.warmup", file.schedule.warmup)?,
-        phases: phases(&file.phases, optimizer(&file.optimizer)?.lr, schedule(&file.schedule)?)?,
-        train: train(&file.train, file.early_stopping.as_ref())?,
+        phases: phases(&file.phases, optimizer.lr, schedule(&file.schedule)?)?,
+        train,
         distil: file.distil.as_ref().map(learning::distil).transpose()?,
         calibration: file.calibration.kind.unwrap_or(CalibratorKind::Sigmoid),
         thresholds: thresholds::resolve(&file.thresholds)?,
@@ -220,6 +224,8 @@ pub(super) fn file(recipe: &Recipe) -> RecipeFile {
             normalization: Some(recipe.data.normalization),
             rows: recipe.data.rows,
         },
+        stages: recipe.stages.iter().map(further::stage_file).collect(),
+        multitask: recipe.multitask.iter().map(further::set_file).collect(),
         folds: folds_file(&recipe.folds),
         last: final_file(recipe.final_fit),
         repeat: RepeatFile { seeds: Some(recipe.repeat.clone()) },
