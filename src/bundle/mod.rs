@@ -88,6 +88,12 @@ pub struct BundleFile {
     pub bytes: u64,
 }
 
+/// Whether a bundle, good or bad, stands in this folder.
+#[must_use]
+pub fn is_bundle(folder: &Path) -> bool {
+    folder.join(files::MANIFEST).is_file()
+}
+
 impl Bundle {
     /// Opens the bundle in the folder `path`: reads, bounds, hashes and checks every file, and
     /// widens stored bytes to `f32`.

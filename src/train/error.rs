@@ -173,6 +173,14 @@ pub enum TrainError {
         /// Rows left out.
         dropped: usize,
     },
+    /// A base that was fitted on the run's own rows.
+    #[error("model.base: {base} was fitted on the rows of {file}; nothing measured on them would be held out: expected another base")]
+    KnownRows {
+        /// Its name and id.
+        base: String,
+        /// The recipe's name of the file.
+        file: &'static str,
+    },
     /// A tokenizer that cannot hide a token.
     #[error("stages.kind is masked_lm: expected a tokenizer with [MASK] or <mask>, found neither")]
     NoMask,

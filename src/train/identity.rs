@@ -31,7 +31,7 @@ impl Identity {
     pub(super) fn of(recipe: &Recipe, start: &Start, train: &Encoded, dev: Option<&Encoded>) -> Self {
         Self {
             fitting: recipe.fitting_hash(),
-            base: start.revision.clone(),
+            base: start.base.revision.clone(),
             train: train.data.fingerprint().to_owned(),
             dev: dev.map(|dev| dev.data.fingerprint().to_owned()),
             teacher: None,

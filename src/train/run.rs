@@ -77,6 +77,7 @@ fn steps(recipe: &Recipe, around: &Surroundings<'_>, journal: &mut Journal<'_>) 
     let mut start = start(recipe, around.current, around.recipe_folder, &around.hub)?;
     let train = encoded(recipe, &start, &place(around, &recipe.data.train), recipe.data.rows)?;
     let dev = recipe.data.dev.as_ref().map(|path| encoded(recipe, &start, &place(around, path), None)).transpose()?;
+    start.refuse_known(&train, dev.as_ref())?;
     let further = Further::read(recipe, &start.encoder, &|path| place(around, path), &forms([Some(&train), dev.as_ref()]), journal)?;
     let teacher = teacher(recipe, around, &train)?;
     let identity = Identity::of(recipe, &start, &train, dev.as_ref());
@@ -85,12 +86,13 @@ fn steps(recipe: &Recipe, around: &Surroundings<'_>, journal: &mut Journal<'_>) 
 
     let stages = StageGround { recipe, run: around.run, interrupt: around.interrupt };
     let staged = further.run_stages(&stages, &mut start, journal)?;
+    let learnt = [&start.learnt[..], &further.cards()].concat();
     let ground = Ground {
         recipe,
         start: &start,
         train: &train,
         along: further.along.as_ref(),
-        further: &further.cards(),
+        further: &learnt,
         teacher: teacher.as_ref(),
         run: around.run,
         under: "",

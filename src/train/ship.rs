@@ -9,8 +9,7 @@ use super::oof::PolicyReport;
 use super::recipe::{FinalFit, Recipe};
 use super::{TrainError, files};
 use crate::bundle::{
-    BaseModel, BundleParts, BundleWriter, DataFingerprint, GoldenSet, MeasuredSet, PackedWeights, Provenance, StagedBundle,
-    weights_location,
+    BundleParts, BundleWriter, DataFingerprint, GoldenSet, MeasuredSet, PackedWeights, Provenance, StagedBundle, weights_location,
 };
 use crate::decide::Decider;
 use crate::export::{self, ParityReport};
@@ -106,7 +105,7 @@ fn provenance(ground: &Ground<'_>, trained: &Dataset, git: Option<String>) -> Pr
     let recipe = ground.recipe;
     let dev = if recipe.final_fit == FinalFit::RefitWithDev { ", with the held-out file" } else { "" };
     Provenance {
-        base: BaseModel { name: recipe.model.name.clone(), revision: ground.start.revision.clone(), licence: recipe.model.licence.clone() },
+        base: ground.start.base.clone(),
         recipe_sha256: recipe.hash(),
         recipe: recipe.untracked().echo(),
         data: DataFingerprint {

@@ -1,13 +1,20 @@
 //! Where every fit of a run begins: the base model's files, the network and the text encoder.
+//!
+//! A base is a checkpoint of Hugging Face's layout, or a bundle: one of the shipped models, say, whose
+//! encoder has learnt from other labels. A bundle brings along what it was fitted on, and rows that it
+//! knows are refused, because nothing measured on them would be held out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::base::{self, BaseFolder, BaseSpec, HubOptions, TokenizerFile, WeightsFormat};
+use super::cross::Encoded;
+use super::data::Dataset;
 use super::learner::network;
 use super::recipe::{Recipe, locate};
 use super::{TrainError, files};
+use crate::bundle::{BaseModel, Bundle, FurtherData, is_bundle};
 use crate::model::{ModelConfig, SequenceClassifier};
 use crate::nn::{join_safetensors, pickle_to_safetensors};
 use crate::text::{TextEncoder, bert_tokenizer_json, roberta_tokenizer_json};
@@ -21,29 +28,97 @@ pub(super) struct Start {
     pub(super) weights: Vec<u8>,
     pub(super) network: SequenceClassifier,
     pub(super) encoder: TextEncoder,
-    /// The hub's commit, or the hash of the weights.
-    pub(super) revision: String,
+    /// What it is; its revision is the hub's commit, a bundle's id, or the hash of the weights.
+    pub(super) base: BaseModel,
+    /// What a bundle was fitted on; nothing for another checkpoint, which does not say.
+    pub(super) learnt: Vec<FurtherData>,
+}
+
+/// A checkpoint's parts, and where they stood.
+struct Checkpoint {
+    config: (PathBuf, Vec<u8>),
+    tokenizer: (PathBuf, Vec<u8>),
+    weights: Vec<u8>,
+    base: BaseModel,
+    learnt: Vec<FurtherData>,
 }
 
 /// Reads the recipe's base model.
 pub(super) fn start(recipe: &Recipe, current: &Path, recipe_folder: &Path, hub: &HubOptions) -> Result<Start, TrainError> {
-    let folder = base::resolve(&placed(recipe, current, recipe_folder)?, hub)?;
-    let config_json = files::read(folder.config())?;
-    let refused = |source| TrainError::Config { path: folder.config().to_owned(), source };
+    let checkpoint = match placed(recipe, current, recipe_folder)? {
+        BaseSpec::Folder(path) if is_bundle(&path) => bundled(recipe, &path)?,
+        spec => published(recipe, &base::resolve(&spec, hub)?)?,
+    };
+    let (path, config_json) = checkpoint.config;
+    let refused = |source| TrainError::Config { path: path.clone(), source };
     let config = ModelConfig::from_json(&String::from_utf8_lossy(&config_json)).map_err(refused)?;
     let network = SequenceClassifier::new(&config, recipe.model.pooling, recipe.data.labels.len()).map_err(refused)?;
-    let (tokenizer_json, tokenizer) = tokenizer(&folder)?;
+    let (tokenizer, tokenizer_json) = checkpoint.tokenizer;
     let encoder = TextEncoder::from_json(&tokenizer_json, recipe.data.normalization, recipe.model.max_length)?;
     let fits = |what: &str, most: usize, found: usize| {
         if found <= most { Ok(()) } else { Err(TrainError::Fit { what: what.to_owned(), expected: most, found }) }
     };
     fits("tokens of model.max_length", config.max_positions(), recipe.model.max_length)?;
     fits(&format!("entries of the tokenizer {}", tokenizer.display()), config.vocabulary(), encoder.vocabulary())?;
+    let Checkpoint { weights, base, learnt, .. } = checkpoint;
+    Ok(Start { config, config_json, tokenizer_json, weights, network, encoder, base, learnt })
+}
+
+impl Start {
+    /// Refuses files that the base was fitted on, each by itself or both as one.
+    pub(super) fn refuse_known(&self, train: &Encoded, dev: Option<&Encoded>) -> Result<(), TrainError> {
+        if self.learnt.is_empty() {
+            return Ok(());
+        }
+        let both = dev.and_then(|dev| train.data.join(&dev.data).ok());
+        let named = [("data.train", Some(&train.data)), ("data.dev", dev.map(|dev| &dev.data)), ("data.train and data.dev", both.as_ref())];
+        let known = |data: &Dataset| self.learnt.iter().any(|set| set.sha256 == data.fingerprint());
+        match named.into_iter().find(|(_, data)| data.is_some_and(known)) {
+            Some((file, _)) => Err(TrainError::KnownRows { base: format!("{} {}", self.base.name, self.base.revision), file }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A bundle as a checkpoint, its weights widened where they are stored smaller.
+fn bundled(recipe: &Recipe, path: &Path) -> Result<Checkpoint, TrainError> {
+    let bundle = Bundle::open(path)?;
+    let tokenizer = path.join("tokenizer.json");
+    let from = &bundle.card().provenance;
+    let own = FurtherData {
+        purpose: "base".to_owned(),
+        description: from.data.description.clone(),
+        licence: "as its own card says".to_owned(),
+        rows: from.data.rows,
+        sha256: from.data.sha256.clone(),
+    };
+    let before = from.further.iter().map(|set| FurtherData { purpose: format!("base, {}", set.purpose), ..set.clone() });
+    Ok(Checkpoint {
+        config: (path.join("config.json"), bundle.config_json().as_bytes().to_vec()),
+        tokenizer: (tokenizer.clone(), files::read(&tokenizer)?),
+        weights: bundle.weights_fp32().to_vec(),
+        base: BaseModel {
+            name: format!("{} {}", bundle.name(), bundle.version()),
+            revision: bundle.id().to_owned(),
+            licence: recipe.model.licence.clone(),
+        },
+        learnt: std::iter::once(own).chain(before).collect(),
+    })
+}
+
+/// A checkpoint of Hugging Face's layout.
+fn published(recipe: &Recipe, folder: &BaseFolder) -> Result<Checkpoint, TrainError> {
     let stored = folder.weights().iter().map(|path| files::read(path)).collect::<Result<Vec<_>, _>>()?;
     let digest = || stored.iter().fold(Sha256::new(), |hasher, file| hasher.chain_update(file)).finalize();
     let revision = folder.commit().map_or_else(|| format!("sha256:{:x}", digest()), str::to_owned);
-    let weights = weights(&folder, stored)?;
-    Ok(Start { config, config_json, tokenizer_json, weights, network, encoder, revision })
+    let (tokenizer_json, tokenizer) = tokenizer(folder)?;
+    Ok(Checkpoint {
+        config: (folder.config().to_owned(), files::read(folder.config())?),
+        tokenizer: (tokenizer, tokenizer_json),
+        weights: weights(folder, stored)?,
+        base: BaseModel { name: recipe.model.name.clone(), revision, licence: recipe.model.licence.clone() },
+        learnt: Vec::new(),
+    })
 }
 
 /// The files of the weights as one safetensors file.
@@ -66,7 +141,7 @@ fn placed(recipe: &Recipe, current: &Path, recipe_folder: &Path) -> Result<BaseS
     })
 }
 
-fn tokenizer(folder: &BaseFolder) -> Result<(Vec<u8>, std::path::PathBuf), TrainError> {
+fn tokenizer(folder: &BaseFolder) -> Result<(Vec<u8>, PathBuf), TrainError> {
     match folder.tokenizer() {
         TokenizerFile::Json(path) => Ok((files::read(path)?, path.clone())),
         TokenizerFile::Vocabulary(path) => {

@@ -9,6 +9,7 @@ use limbic::bundle::Bundle;
 use limbic::spec::{Architecture, Pooling, Precision};
 use limbic::text::{Batch, Encoding};
 
+use super::support::repo_root;
 use super::tiny;
 
 fn open(kind: EngineKind, bundle: &Bundle) -> Box<dyn Backend> {
@@ -38,6 +39,20 @@ fn every_engine_gives_the_golden_answers() {
         assert_eq!(report.texts, tiny::TEXTS.len());
         assert!(report.max_abs_logit_difference <= 1e-4, "{}: {report:?}", backend.name());
     });
+}
+
+#[test]
+fn the_models_that_ship_answer_their_golden_texts_and_are_small() {
+    for (name, labels) in [("tweet-emotion-minilm", 11), ("reddit-emotion-minilm", 28)] {
+        let folder = repo_root().join("models").join(name).join("bundle");
+        let bundle = Bundle::open(&folder).unwrap();
+        assert_eq!((bundle.name(), bundle.labels().len()), (name, labels));
+        let bytes: u64 = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
+        assert!(bytes <= 30 << 20, "{name}: {bytes} bytes");
+        for kind in EngineKind::ALL {
+            check_golden(open(kind, &bundle).as_mut(), &bundle).unwrap();
+        }
+    }
 }
 
 #[test]

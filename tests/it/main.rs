@@ -44,5 +44,6 @@ mod train_predict;
 mod train_recipe;
 mod train_report;
 mod train_run;
+mod train_start;
 mod train_tracking;
 mod train_trial;

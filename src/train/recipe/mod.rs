@@ -139,9 +139,9 @@ pub struct Recipe {
 /// `[model]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelRecipe {
-    /// `base`: a Hugging Face folder's path, or `hf://owner/name@revision`.
+    /// `base`: the path of a Hugging Face folder or of a bundle, or `hf://owner/name@revision`.
     pub base: String,
-    /// `name` of the checkpoint; the last part of `base` by default.
+    /// `name` of the checkpoint; the last part of `base` by default. A bundle goes by its own name.
     pub name: String,
     /// `licence` of the checkpoint, an SPDX expression; `unknown` by default.
     pub licence: String,

@@ -56,7 +56,7 @@ fn each(file: RecipeFile) -> Resolved<Recipe> {
 }
 
 fn model(file: ModelFile) -> Resolved<ModelRecipe> {
-    let base = need("model.base", "a Hugging Face folder, or hf://owner/name@revision", file.base)?;
+    let base = need("model.base", "a Hugging Face folder, a bundle, or hf://owner/name@revision", file.base)?;
     let base = within("model.base", base, "a path or hf://owner/name@revision", |base| !base.trim().is_empty())?;
     let last = base.trim_end_matches('/').rsplit('/').next().unwrap_or(&base).to_owned();
     Ok(ModelRecipe {
