@@ -3,15 +3,17 @@
 //! The edge of the server: signals, environment, standard streams and the exit status live here.
 
 use std::io::{Write, stderr, stdout};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use limbic::serve::args::{Command, LogArgs, LogFormat, ServeArgs, ServingArgs, Surroundings};
-use limbic::serve::{self, Service, probe};
+use limbic::serve::threads::Cores;
+use limbic::serve::{self, ServeConfig, Service, Sockets, probe};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
@@ -41,20 +43,37 @@ fn main() -> ExitCode {
 fn serve(args: ServingArgs) -> Result<()> {
     let config = args.resolve(&surroundings())?;
     let service = Service::open(&config)?;
-    let listener = TcpListener::bind(config.listen).with_context(|| format!("cannot listen on {}", config.listen))?;
-    let address = listener.local_addr()?;
-    writeln!(stdout(), "listening on http://{address} {}", service.summary())?;
+    let sockets = Sockets { api: bind(config.listen)?, admin: config.admin.map(bind).transpose()? };
+    say(&sockets, &service, &config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(async { serve::run(listener, service, stop()?).await.map_err(anyhow::Error::from) });
+    let served = runtime.block_on(async { serve::run(sockets, service, stop()?).await.map_err(anyhow::Error::from) });
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Where and what, then how: the first line is what scripts read.
+fn say(sockets: &Sockets, service: &Service, config: &ServeConfig) -> Result<()> {
+    let mut out = stdout().lock();
+    let [first, others @ ..] = &*service.summary() else { bail!("nothing is served: this is a bug") };
+    writeln!(out, "listening on http://{} {first}", sockets.api.local_addr()?)?;
+    others.iter().try_for_each(|line| writeln!(out, "also {line}"))?;
+    if let Some(admin) = &sockets.admin {
+        writeln!(out, "admin on http://{}", admin.local_addr()?)?;
+    }
+    writeln!(out, "threads {}", config.threads)?;
+    Ok(out.flush()?)
 }
 
 fn surroundings() -> Surroundings {
     #[expect(clippy::disallowed_methods, reason = "this is the binary")]
     let ort_dylib_path = std::env::var_os("ORT_DYLIB_PATH").map(Into::into);
     let folders = std::env::current_dir().into_iter().collect();
-    Surroundings { cores: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN), ort_dylib_path, folders }
+    let available = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    Surroundings { cores: Cores::find(Path::new("/"), available), ort_dylib_path, folders }
 }
 
 /// Resolves at the first SIGTERM or SIGINT; the second ends the process where it stands.

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
 use tokio::sync::oneshot;
@@ -16,22 +16,22 @@ use tokio::time::{sleep, timeout};
 use super::boot::{ServeError, Service};
 use super::config::{Limits, Settings};
 use super::edge;
-use super::engine::Engine;
-use super::model::ServedModel;
-use super::routes;
+use super::error::ApiError;
+use super::registry::{Chosen, ModelId, Registry};
+use super::routes::{self, Port};
 use super::shutdown::Lifecycle;
 use super::telemetry::Telemetry;
 use super::wire::check::TextLimits;
 
 /// How long answered connections get to take their last bytes.
 const CLOSE_SECONDS: u64 = 2;
-/// How long the engine's threads get to leave once nothing waits.
+/// How long the engines' threads get to leave once nothing waits.
 const JOIN: Duration = Duration::from_secs(5);
 
 /// What every route can see.
+#[derive(Clone)]
 pub(crate) struct App {
-    pub(crate) model: Arc<ServedModel>,
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) settings: Settings,
     pub(crate) lifecycle: Arc<Lifecycle>,
@@ -42,9 +42,37 @@ impl App {
         let Limits { texts, characters, .. } = self.settings.limits;
         TextLimits { texts: texts.get(), characters }
     }
+
+    /// Who answers a request that names `model`, as `name` or `name@version`, or none.
+    ///
+    /// # Errors
+    /// [`ApiError::UnknownModel`].
+    pub(crate) fn choose(&self, model: Option<&str>) -> Result<Chosen, ApiError> {
+        let found = match model {
+            None => Some(self.registry.default()),
+            Some(written) => ModelId::parse(written).and_then(|id| self.registry.find(Some(id))),
+        };
+        found.ok_or_else(|| ApiError::UnknownModel(format!("expected one of {}", self.registry.names().join(", "))))
+    }
 }
 
-/// Serves on `listener` until `shutdown` resolves, then drains.
+/// Where the server listens.
+#[derive(Debug)]
+pub struct Sockets {
+    /// For everybody's requests.
+    pub api: TcpListener,
+    /// For changes to the models, and for the metrics; without it there are no such changes, and
+    /// the metrics are beside the rest.
+    pub admin: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Sockets {
+    fn from(api: TcpListener) -> Self {
+        Self { api, admin: None }
+    }
+}
+
+/// Serves on `sockets` until `shutdown` resolves, then drains.
 ///
 /// Readiness falls at once; requests are still admitted for the configured delay; then what is in
 /// flight is answered, the workers are joined and the connections closed.
@@ -52,15 +80,36 @@ impl App {
 /// # Errors
 /// [`ServeError::Listen`] when the server cannot start, [`ServeError::Unfinished`] when something
 /// was still in flight at the end of the drain.
-pub async fn run(listener: TcpListener, service: Service, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-    let Service { model, engine, telemetry, settings } = service;
-    let lifecycle = Arc::new(Lifecycle::default());
-    let app = web::Data::new(App { model, engine: Arc::new(engine), telemetry, settings, lifecycle });
-    let shared = app.clone();
-    let times = settings.times;
-    let server = HttpServer::new(move || ActixApp::new().app_data(shared.clone()).wrap(from_fn(edge::edge)).configure(routes::register));
-    let mut server = server
-        .workers(settings.async_workers.get())
+pub async fn run(sockets: impl Into<Sockets>, service: Service, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let Sockets { api, admin } = sockets.into();
+    let app = App { registry: service.registry, telemetry: service.telemetry, settings: service.settings, lifecycle: Arc::default() };
+    let metrics_here = admin.is_none();
+    let mut server = listen(api, app.clone(), Port::Api { metrics: metrics_here })?;
+    // With a count of its own: a load that takes minutes does not hold the drain up.
+    let admin = admin.map(|socket| listen(socket, App { lifecycle: Arc::default(), ..app.clone() }, Port::Admin)).transpose()?;
+    let admin = admin.map(|server| (server.handle(), tokio::spawn(server)));
+    let handle = server.handle();
+    tokio::select! {
+        ended = &mut server => return ended.map_err(ServeError::Listen),
+        () = shutdown => {}
+    }
+    let (ended, drained) = tokio::join!(server, drain(&app, handle));
+    if let Some((handle, server)) = admin {
+        handle.stop(false).await;
+        // It ends by a stop or by an error of its socket; neither changes what was served.
+        drop(server.await);
+    }
+    ended.map_err(ServeError::Listen)?;
+    drained
+}
+
+fn listen(socket: TcpListener, app: App, port: Port) -> Result<Server, ServeError> {
+    let (times, workers) = (app.settings.times, app.settings.async_workers.get());
+    let shared = web::Data::new(app);
+    let make =
+        move || ActixApp::new().app_data(shared.clone()).wrap(from_fn(edge::edge)).configure(|config| routes::register(config, port));
+    let server = HttpServer::new(make)
+        .workers(if port == Port::Admin { 1 } else { workers })
         // Tokenising is all that runs there, and the engine's permits bound how much of it waits.
         .worker_max_blocking_threads(2)
         .keep_alive(times.keep_alive)
@@ -68,18 +117,8 @@ pub async fn run(listener: TcpListener, service: Service, shutdown: impl Future<
         // A client that closes has left: its work is dropped.
         .h1_allow_half_closed(false)
         .shutdown_timeout(CLOSE_SECONDS)
-        .disable_signals()
-        .listen(listener)
-        .map_err(ServeError::Listen)?
-        .run();
-    let handle = server.handle();
-    tokio::select! {
-        ended = &mut server => return ended.map_err(ServeError::Listen),
-        () = shutdown => {}
-    }
-    let (ended, drained) = tokio::join!(server, drain(&app, handle));
-    ended.map_err(ServeError::Listen)?;
-    drained
+        .disable_signals();
+    Ok(server.listen(socket).map_err(ServeError::Listen)?.run())
 }
 
 async fn drain(app: &App, handle: ServerHandle) -> Result<(), ServeError> {
@@ -87,24 +126,29 @@ async fn drain(app: &App, handle: ServerHandle) -> Result<(), ServeError> {
     app.lifecycle.start_draining();
     tracing::info!(delay_ms = times.drain_delay.as_millis(), "stopping: readiness has fallen");
     sleep(times.drain_delay).await;
-    app.engine.refuse();
+    app.registry.refuse();
     let answered = timeout(times.drain, app.lifecycle.idle()).await.is_ok();
     // A worker that kept a request waiting for that long would not leave in time either.
-    let joined = answered && timeout(JOIN, join(Arc::clone(&app.engine))).await.is_ok();
+    let joined = answered && timeout(JOIN, join(Arc::clone(&app.registry))).await.is_ok();
     handle.stop(true).await;
     if answered && joined { Ok(()) } else { Err(ServeError::Unfinished { answered, joined }) }
 }
 
-/// Joins the engine's threads on a thread of its own, so that one that hangs cannot keep the
-/// runtime from ending.
-async fn join(engine: Arc<Engine>) {
+/// Joins the engines' threads, without keeping the runtime from ending when one hangs.
+async fn join(registry: Arc<Registry>) {
+    // An error means that the joiner panicked, after which there is nothing to wait for.
+    drop(apart("limbic-join", move || registry.end()).await);
+}
+
+/// Runs what may block for long on a thread of its own, which nothing waits for at the end.
+///
+/// # Errors
+/// When there is no thread to be had, or it panicked.
+pub(crate) async fn apart<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
     let (done, wait) = oneshot::channel();
-    let joiner = std::thread::Builder::new().name("limbic-join".to_owned()).spawn(move || {
-        engine.join();
-        let _ = done.send(());
-    });
-    if joiner.is_ok() {
-        // An error means that the joiner panicked, after which there is nothing to wait for.
-        let _ = wait.await;
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || drop(done.send(work())));
+    if thread.is_err() {
+        return Err(ApiError::Internal);
     }
+    wait.await.map_err(|_| ApiError::Internal)
 }

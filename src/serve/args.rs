@@ -4,18 +4,19 @@
 //! their unit: `10s`, `250ms`.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use thiserror::Error;
 
-use super::config::{EngineConfig, Limits, ServeConfig, Settings, Times};
+use super::config::{EngineConfig, Limits, ModelsConfig, ServeConfig, Settings, Times};
 use super::engine::QueueLimits;
+use super::threads::{Asked, Cores, ThreadPlan};
 use crate::backend::{BackendError, EngineKind, Options, find_library};
 
-/// Serves calibrated emotion probabilities of one bundle over HTTP.
+/// Serves calibrated emotion probabilities of one bundle, or of several, over HTTP.
 #[derive(Debug, Parser)]
 #[command(name = "limbic-serve", version, args_conflicts_with_subcommands = true)]
 pub struct ServeArgs {
@@ -63,27 +64,45 @@ pub struct ServingArgs {
     /// The bundle's folder.
     #[arg(long, value_name = "DIR", env = "LIMBIC_BUNDLE")]
     pub bundle: Option<PathBuf>,
+    /// A folder of bundles, each a folder in it: all are served, by the name and version they state.
+    #[arg(long, value_name = "DIR", env = "LIMBIC_MODELS")]
+    pub models: Option<PathBuf>,
+    /// Whose answers a request gets that names no model. Without it: the model of --bundle, or the
+    /// only one.
+    #[arg(long, value_name = "NAME", env = "LIMBIC_DEFAULT_MODEL")]
+    pub default_model: Option<String>,
+    /// How often to look whether the folder of --models changed; never without it.
+    #[arg(long, value_name = "TIME", env = "LIMBIC_WATCH_MODELS", value_parser = duration, requires = "models")]
+    pub watch_models: Option<Duration>,
     /// Address and port; port 0 lets the system choose.
     #[arg(long, env = "LIMBIC_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: String,
+    /// Where to take changes to the models and show the metrics, which are nowhere else then. No key
+    /// is asked for: keep it private.
+    #[arg(long, value_name = "HOST:PORT", env = "LIMBIC_ADMIN_LISTEN")]
+    pub admin_listen: Option<String>,
     /// What computes. The default is onnx where this build has it.
     #[arg(long, env = "LIMBIC_ENGINE")]
     pub engine: Option<Engine>,
     /// The ONNX Runtime library. Without it: ORT_DYLIB_PATH, then what scripts/setup fetched.
     #[arg(long, value_name = "PATH", env = "LIMBIC_ORT_LIBRARY")]
     pub ort_library: Option<PathBuf>,
-    /// Engine workers, each with its own session. Without it: cores over --intra-threads.
+    /// Engine workers of each version, each with its own session. Without it: the cores that affinity
+    /// and cgroup quota leave, over --intra-threads.
     #[arg(long, env = "LIMBIC_WORKERS")]
     pub workers: Option<NonZeroUsize>,
-    /// Threads inside one session.
-    #[arg(long, env = "LIMBIC_INTRA_THREADS", default_value = "1")]
-    pub intra_threads: NonZeroUsize,
-    /// Threads that speak HTTP.
-    #[arg(long, env = "LIMBIC_HTTP_THREADS", default_value = "1")]
-    pub http_threads: NonZeroUsize,
-    /// Most tokens a batch, padding counted where the engine pads.
-    #[arg(long, env = "LIMBIC_BATCH_TOKENS", default_value = "256")]
-    pub batch_tokens: NonZeroUsize,
+    /// Threads inside one session. Without it: 1.
+    #[arg(long, env = "LIMBIC_INTRA_THREADS")]
+    pub intra_threads: Option<NonZeroUsize>,
+    /// Threads that speak HTTP. Without it: 1.
+    #[arg(long, env = "LIMBIC_HTTP_THREADS")]
+    pub http_threads: Option<NonZeroUsize>,
+    /// Most tokens a batch, padding counted where the engine pads. Without it: 256.
+    #[arg(long, env = "LIMBIC_BATCH_TOKENS")]
+    pub batch_tokens: Option<NonZeroUsize>,
+    /// Bytes of answers that each version keeps for texts that come again; 0 keeps none.
+    #[arg(long, value_name = "BYTES", env = "LIMBIC_CACHE_BYTES", default_value = "0")]
+    pub cache_bytes: u64,
     /// Most texts waiting.
     #[arg(long, env = "LIMBIC_QUEUE_TEXTS", default_value = "1024")]
     pub queue_texts: NonZeroUsize,
@@ -155,7 +174,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone)]
 pub struct Surroundings {
     /// Cores this process may use, cgroup quota counted.
-    pub cores: NonZeroUsize,
+    pub cores: Cores,
     /// What `ORT_DYLIB_PATH` names.
     pub ort_dylib_path: Option<PathBuf>,
     /// Folders below which `scripts/setup` may have put the library.
@@ -166,11 +185,16 @@ pub struct Surroundings {
 #[derive(Debug, Error)]
 pub enum ArgsError {
     /// Nothing to serve.
-    #[error("no bundle: name its folder with --bundle DIR or LIMBIC_BUNDLE")]
+    #[error("no bundle: name its folder with --bundle DIR or LIMBIC_BUNDLE, or a folder of bundles with --models DIR or LIMBIC_MODELS")]
     NoBundle,
+    /// Watching without a pause is no watching.
+    #[error("--watch-models 0: expected a time above zero, as in 10s")]
+    WatchTime,
     /// Nowhere to listen.
-    #[error("--listen {found:?}: expected HOST:PORT")]
+    #[error("{option} {found:?}: expected HOST:PORT")]
     Listen {
+        /// The option.
+        option: &'static str,
         /// As typed.
         found: String,
     },
@@ -196,18 +220,26 @@ impl ServingArgs {
         if self.queue_texts < self.max_texts {
             return Err(ArgsError::QueueTooSmall { queue: self.queue_texts.get(), request: self.max_texts.get() });
         }
-        let listen = self.listen_address()?;
-        let engine = self.engine(around)?;
-        let settings = self.settings();
-        Ok(ServeConfig { bundle: self.bundle.ok_or(ArgsError::NoBundle)?, listen, engine, settings })
+        let listen = address("--listen", &self.listen)?;
+        let admin = self.admin_listen.as_deref().map(|typed| address("--admin-listen", typed)).transpose()?;
+        let asked = Asked { workers: self.workers, intra: self.intra_threads, batch_tokens: self.batch_tokens, http: self.http_threads };
+        let threads = ThreadPlan::choose(around.cores, asked);
+        let engine = self.engine(around, &threads)?;
+        let settings = self.settings(&threads);
+        Ok(ServeConfig { models: self.models()?, listen, admin, engine, settings, threads })
     }
 
-    fn listen_address(&self) -> Result<SocketAddr, ArgsError> {
-        let found = || ArgsError::Listen { found: self.listen.clone() };
-        self.listen.to_socket_addrs().ok().and_then(|mut addresses| addresses.next()).ok_or_else(found)
+    fn models(self) -> Result<ModelsConfig, ArgsError> {
+        if self.bundle.is_none() && self.models.is_none() {
+            return Err(ArgsError::NoBundle);
+        }
+        if self.watch_models.is_some_and(|every| every.is_zero()) {
+            return Err(ArgsError::WatchTime);
+        }
+        Ok(ModelsConfig { bundle: self.bundle, folder: self.models, default: self.default_model, watch: self.watch_models })
     }
 
-    fn engine(&self, around: &Surroundings) -> Result<EngineConfig, ArgsError> {
+    fn engine(&self, around: &Surroundings, threads: &ThreadPlan) -> Result<EngineConfig, ArgsError> {
         let default = if cfg!(feature = "onnx") { EngineKind::Onnx } else { EngineKind::Candle };
         let kind = self.engine.map_or(default, EngineKind::from);
         let named = self.ort_library.as_deref().or(around.ort_dylib_path.as_deref());
@@ -215,12 +247,11 @@ impl ServingArgs {
             EngineKind::Onnx => Some(find_library(named.filter(|path| *path != Path::new("")), &around.folders)?),
             EngineKind::Candle => None,
         };
-        let share = NonZeroUsize::new(around.cores.get() / self.intra_threads.get()).unwrap_or(NonZeroUsize::MIN);
-        let options = Options { library, intra_threads: self.intra_threads.get() };
-        Ok(EngineConfig { kind, options, workers: self.workers.unwrap_or(share) })
+        let options = Options { library, intra_threads: threads.intra.get() };
+        Ok(EngineConfig { kind, options, workers: threads.workers })
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self, threads: &ThreadPlan) -> Settings {
         let usual = Settings::default();
         Settings {
             limits: Limits {
@@ -230,7 +261,8 @@ impl ServingArgs {
                 ..usual.limits
             },
             queue: QueueLimits { texts: self.queue_texts, tokens: self.queue_tokens },
-            batch_tokens: self.batch_tokens,
+            batch_tokens: threads.batch_tokens,
+            cache_bytes: NonZeroU64::new(self.cache_bytes),
             times: Times {
                 deadline: self.deadline.min(self.max_deadline),
                 longest_deadline: self.max_deadline,
@@ -238,9 +270,14 @@ impl ServingArgs {
                 drain: self.drain_timeout,
                 ..usual.times
             },
-            async_workers: self.http_threads,
+            async_workers: threads.http,
         }
     }
+}
+
+fn address(option: &'static str, typed: &str) -> Result<SocketAddr, ArgsError> {
+    let found = || ArgsError::Listen { option, found: typed.to_owned() };
+    typed.to_socket_addrs().ok().and_then(|mut addresses| addresses.next()).ok_or_else(found)
 }
 
 /// `10s`, `250ms`, or a plain number of seconds.

@@ -1,16 +1,17 @@
-//! Which of the waiting texts are computed together.
+//! Which of the waiting texts are computed together, and whose turn it is.
 //!
 //! [`BatchPolicy::pick`] is a pure function of the queue and the time. It is work-conserving: it
 //! never asks to wait for a fuller batch, because on a CPU a fuller batch gains little and waiting
-//! costs every idle request. The oldest text is always taken, so nothing starves; its batch mates
-//! are those of nearest length, so little is padded. Refuses to know threads, locks or requests.
+//! costs every idle request. The text whose turn it is is always taken, so nothing starves; its
+//! batch mates are those of nearest length, so little is padded; and a text that says the same as
+//! one already taken costs nothing. Refuses to know threads, locks or requests.
 
 use std::num::NonZeroUsize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::backend::Cost;
 
-/// Only this many of the oldest texts are looked at, which bounds both the work under the queue's
+/// Only this many of the first texts are looked at, which bounds both the work under the queue's
 /// lock and how far a young text may overtake.
 const LOOKAHEAD: usize = 256;
 
@@ -18,19 +19,75 @@ const LOOKAHEAD: usize = 256;
 /// Below it, two batches are quicker than one.
 const MIN_FILL: f64 = 0.7;
 
-/// One text in the queue, as the policy sees it. The queue is in order of arrival.
+/// How urgent a request is. A priority is a head start and not a class of its own: the queue is in
+/// order of [`turn`](Self::turn), so whatever arrives later than the head start waits behind, and
+/// no stream of urgent texts can hold another back for longer than that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Priority {
+    /// Somebody is waiting for this very answer.
+    High,
+    /// What is said when nothing is said.
+    #[default]
+    Normal,
+    /// Work in bulk: it fills what others leave.
+    Low,
+}
+
+impl Priority {
+    /// Most urgent first.
+    pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
+
+    /// The word for it in a header.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|priority| priority.name() == name)
+    }
+
+    /// How long a text of this priority lets texts of the highest go first. Several batches for
+    /// the first step, so that it is felt at all; far below the usual deadline for the second, so
+    /// that what is least urgent is late and not lost.
+    #[must_use]
+    pub const fn yields(self) -> Duration {
+        match self {
+            Self::High => Duration::ZERO,
+            Self::Normal => Duration::from_millis(100),
+            Self::Low => Duration::from_secs(1),
+        }
+    }
+
+    /// The place in the queue of a text that came at `arrived`: lower goes first, of equals the one
+    /// that came first.
+    #[must_use]
+    pub fn turn(self, arrived: Instant) -> Instant {
+        arrived + self.yields()
+    }
+}
+
+/// One text in the queue, as the policy sees it. The queue is in order of turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
     /// Its length in tokens, at least one.
     pub tokens: usize,
     /// When its answer stops being wanted.
     pub deadline: Instant,
+    /// What it says: equal for equal token ids, and hardly ever for others.
+    pub text: u64,
 }
 
 /// What to do with the queue: positions in it, each at most once, ascending.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pick {
-    /// Compute these now, together.
+    /// Compute these now, together; those that say the same once.
     pub batch: Vec<usize>,
     /// These are too late; they must not reach an engine.
     pub expired: Vec<usize>,
@@ -44,28 +101,32 @@ pub struct BatchPolicy {
 }
 
 impl BatchPolicy {
-    /// At most `budget` tokens a batch, counted as `cost` says: texts times the longest where the
-    /// engine pads, the sum of lengths where it does not. One text longer than the budget goes
-    /// alone.
+    /// At most `budget` tokens a batch, counted over different texts as `cost` says: texts times
+    /// the longest where the engine pads, the sum of lengths where it does not. One text longer
+    /// than the budget goes alone.
     #[must_use]
     pub const fn new(budget: NonZeroUsize, cost: Cost) -> Self {
         Self { budget, cost }
     }
 
-    /// Chooses from `queue` (oldest first) at the time `now`. The batch is empty only when every
-    /// text has expired or none waits.
+    /// Chooses from `queue` (in order of turn) at the time `now`. The batch is empty only when
+    /// every text has expired or none waits.
     #[must_use]
     pub fn pick(&self, queue: &[Waiting], now: Instant) -> Pick {
         let (expired, alive): (Vec<usize>, Vec<usize>) = (0..queue.len()).partition(|&at| queue[at].deadline <= now);
-        let Some(&oldest) = alive.first() else { return Pick { batch: Vec::new(), expired } };
+        let Some((&first, mates)) = alive.split_first() else { return Pick { batch: Vec::new(), expired } };
         let length = |at: usize| queue[at].tokens;
-        let mut mates = alive[1..].iter().take(LOOKAHEAD - 1).copied().collect::<Vec<_>>();
-        // Stable, so that among equally near lengths the older comes first.
-        mates.sort_by_key(|&at| length(at).abs_diff(length(oldest)));
+        let mut mates = mates[..mates.len().min(LOOKAHEAD - 1)].to_vec();
+        // Stable, so that among equally near lengths the one whose turn is sooner comes first.
+        mates.sort_by_key(|&at| length(at).abs_diff(length(first)));
 
-        let mut load = Load::of(length(oldest));
-        let mut batch = vec![oldest];
+        let mut load = Load::of(length(first));
+        let mut batch = vec![first];
         for at in mates {
+            if batch.iter().any(|&taken| queue[taken].text == queue[at].text) {
+                batch.push(at);
+                continue;
+            }
             let fuller = load.with(length(at));
             if self.fits(fuller) {
                 load = fuller;
@@ -76,7 +137,7 @@ impl BatchPolicy {
         Pick { batch, expired }
     }
 
-    /// What a batch costs in tokens, as the engine computes it.
+    /// What a batch of different texts of these lengths costs in tokens, as the engine computes it.
     #[must_use]
     pub fn cost(&self, lengths: impl IntoIterator<Item = usize>) -> usize {
         self.computed(lengths.into_iter().fold(Load::default(), Load::with))

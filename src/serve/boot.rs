@@ -2,15 +2,15 @@
 //! error that says what and where, before a request could meet it.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use thiserror::Error;
 
-use super::clock;
-use super::config::{ServeConfig, Settings};
-use super::engine::{BackendFactory, Engine, EnginePlan};
+use super::config::{EngineConfig, ModelsConfig, ServeConfig, Settings};
+use super::engine::{BackendFactory, Crew};
 use super::model::ServedModel;
+use super::registry::{Loader, ModelsFolder, Opened, Opener, Registry, Sources, Watch};
 use super::telemetry::{ModelInfo, Telemetry};
 use crate::backend::{self, Backend, BackendError};
 use crate::bundle::{Bundle, BundleError};
@@ -34,6 +34,30 @@ pub enum ServeError {
     /// The texts that warm the engine could not be laid out.
     #[error("the engine cannot be warmed")]
     Warm(#[from] TextError),
+    /// Its name or version cannot be asked for.
+    #[error("{}: {member} {found:?}: expected 1 to 128 of A-Z a-z 0-9 . _ - without a dot in front", folder.display())]
+    Name {
+        /// The bundle's folder.
+        folder: PathBuf,
+        /// `name` or `version`.
+        member: &'static str,
+        /// As the bundle says.
+        found: String,
+    },
+    /// The folder of models cannot be listed.
+    #[error("the folder of models cannot be listed")]
+    Folder(#[source] io::Error),
+    /// Nothing to serve.
+    #[error("the folder of models holds no bundle: expected at least one folder with a bundle.json")]
+    NoModel,
+    /// It is not clear which model answers a request that names none.
+    #[error("{}", default_is_unclear(asked.as_deref(), known))]
+    Default {
+        /// The name given.
+        asked: Option<String>,
+        /// The names there are.
+        known: String,
+    },
     /// The socket could not be served on.
     #[error("the server cannot listen")]
     Listen(#[source] io::Error),
@@ -50,71 +74,79 @@ pub enum ServeError {
     },
 }
 
-/// A model with its engine running, ready for [`run`](super::run).
+/// The models with their engines running, ready for [`run`](super::run).
 pub struct Service {
-    pub(super) model: Arc<ServedModel>,
-    pub(super) engine: Engine,
+    pub(super) registry: Arc<Registry>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) settings: Settings,
+    /// Ends with the service.
+    _watch: Option<Watch>,
 }
 
 impl Service {
-    /// Opens the bundle, proves the engine on its golden answers, opens one session a worker and
-    /// warms each.
+    /// Opens every bundle that the configuration names: each is verified on its golden answers, gets
+    /// one session a worker, and is warmed.
     ///
     /// # Errors
     /// [`ServeError`] naming what is missing or wrong.
     pub fn open(config: &ServeConfig) -> Result<Self, ServeError> {
-        let started = clock::now();
-        let bundle = Arc::new(Bundle::open(&config.bundle)?);
+        Self::start(opener(&config.engine), &config.models, config.settings)
+    }
+
+    /// The same with any way to open a bundle.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn start(opener: Opener, models: &ModelsConfig, settings: Settings) -> Result<Self, ServeError> {
+        let telemetry = Arc::new(Telemetry::new());
+        let loader = Loader { opener, settings, telemetry: Arc::clone(&telemetry), crew: Crew::default() };
+        let folder = models.folder.as_deref().map(ModelsFolder::open).transpose().map_err(ServeError::Folder)?;
+        let sources = Sources { bundle: models.bundle.clone(), folder, default: models.default.clone() };
+        let registry = Arc::new(Registry::start(loader, sources)?);
+        let watch = models.watch.map(|every| Watch::start(Arc::clone(&registry), every)).transpose().map_err(ServeError::Worker)?;
+        Ok(Self { registry, telemetry, settings, _watch: watch })
+    }
+
+    /// One line a version: model, version, digest, engine, precision; the default first.
+    #[must_use]
+    pub fn summary(&self) -> Vec<String> {
+        let default = self.registry.default().served.info();
+        let others = self.registry.sample().models.into_iter().filter(|model| *model != default);
+        let line = |ModelInfo { name, version, digest, backend, precision, .. }: &ModelInfo| {
+            format!("model {name} version {version} digest {digest} engine {backend} precision {precision}")
+        };
+        std::iter::once(&default).chain(&others.collect::<Vec<_>>()).map(line).collect()
+    }
+}
+
+/// Opens bundles for one kind of engine: proves the first session on the golden answers, and opens
+/// one session a worker.
+fn opener(engine: &EngineConfig) -> Opener {
+    let EngineConfig { kind, options, workers } = engine.clone();
+    Arc::new(move |folder| {
+        let bundle = Arc::new(Bundle::open(folder)?);
         let model = ServedModel::of(&bundle);
-        let (kind, options) = (config.engine.kind, config.engine.options.clone());
-        let owned = Arc::clone(&bundle);
+        let (owned, options) = (Arc::clone(&bundle), options.clone());
         let factory: BackendFactory = Arc::new(move || backend::open(kind, &owned, &options));
         let mut backends = Vec::new();
-        for _ in 0..config.engine.workers.get() {
+        for _ in 0..workers.get() {
             let mut backend = factory()?;
             if backends.is_empty() {
                 let report = backend::check_golden(&mut *backend, &bundle)?;
-                tracing::info!(texts = report.texts, difference = report.max_abs_logit_difference, "the golden answers hold");
+                let difference = report.max_abs_logit_difference;
+                tracing::info!(model = model.name, version = model.version, texts = report.texts, difference, "the golden answers hold");
             }
             warm(&mut *backend, model.encoder.max_length())?;
             backends.push(backend);
         }
-        let load = clock::now().saturating_duration_since(started);
-        Self::new(model, backends, factory, config.settings, load)
-    }
+        Ok(Opened { model, backends, factory })
+    })
+}
 
-    /// One line about what is served: model, version, digest, engine, precision.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        let ServedModel { name, version, digest, precision, .. } = &*self.model;
-        format!("model {name} version {version} digest {digest} engine {} precision {precision}", self.engine.name())
-    }
-
-    /// Puts a model and its backends together, one worker for each. `load` is how long it took to
-    /// get them.
-    ///
-    /// # Errors
-    /// [`ServeError::Worker`].
-    pub fn new(
-        model: ServedModel,
-        backends: Vec<Box<dyn Backend>>,
-        factory: BackendFactory,
-        settings: Settings,
-        load: Duration,
-    ) -> Result<Self, ServeError> {
-        let info = ModelInfo {
-            name: &model.name,
-            version: &model.version,
-            digest: &model.digest,
-            backend: backends.first().map_or("none", |backend| backend.name()),
-            precision: model.precision,
-        };
-        let telemetry = Arc::new(Telemetry::new(info, model.decider.labels(), load));
-        let plan = EnginePlan { queue: settings.queue, batch_tokens: settings.batch_tokens, factory };
-        let engine = Engine::start(backends, plan, Arc::clone(&telemetry)).map_err(ServeError::Worker)?;
-        Ok(Self { model: Arc::new(model), engine, telemetry, settings })
+fn default_is_unclear(asked: Option<&str>, known: &str) -> String {
+    match asked {
+        Some(name) => format!("--default-model {name:?}: expected one of {known}"),
+        None => format!("several models and no default: name one of {known} with --default-model"),
     }
 }
 

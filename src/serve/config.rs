@@ -2,24 +2,43 @@
 //! others. How it is typed is [`args`](super::args)' business.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::engine::QueueLimits;
+use super::threads::ThreadPlan;
 use crate::backend::{EngineKind, Options};
 
 /// Everything `limbic-serve` needs to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServeConfig {
-    /// The bundle's folder.
-    pub bundle: PathBuf,
+    /// What to serve.
+    pub models: ModelsConfig,
     /// Where to listen; port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// Where to take changes to the models and show the metrics; neither is to be had elsewhere
+    /// then.
+    pub admin: Option<SocketAddr>,
     /// How to compute.
     pub engine: EngineConfig,
     /// How to serve.
     pub settings: Settings,
+    /// What the threads above follow from, to be told.
+    pub threads: ThreadPlan,
+}
+
+/// Which bundles to serve. At least one of the first two is given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelsConfig {
+    /// One bundle's folder.
+    pub bundle: Option<PathBuf>,
+    /// A folder of bundles, each a folder in it.
+    pub folder: Option<PathBuf>,
+    /// The name that answers a request that names none.
+    pub default: Option<String>,
+    /// How often to look whether the folder changed; never without it.
+    pub watch: Option<Duration>,
 }
 
 /// Which engine, how often, and with how many threads.
@@ -42,6 +61,8 @@ pub struct Settings {
     pub queue: QueueLimits,
     /// Most tokens a batch.
     pub batch_tokens: NonZeroUsize,
+    /// Bytes of answers kept for texts that come again, for each version; none without it.
+    pub cache_bytes: Option<NonZeroU64>,
     /// How long things may take.
     pub times: Times,
     /// Threads that speak HTTP.
@@ -84,6 +105,7 @@ impl Default for Settings {
             limits: Limits { body_bytes: 1 << 20, body_chunks: 1 << 16, texts: count(64), characters: 20_000 },
             queue: QueueLimits { texts: count(1024), tokens: count(65_536) },
             batch_tokens: count(256),
+            cache_bytes: None,
             times: Times {
                 deadline: Duration::from_secs(10),
                 longest_deadline: Duration::from_secs(60),

@@ -139,6 +139,8 @@ fn rejection(error: &ApiError) -> Option<Rejection> {
         ApiError::Malformed(_)
         | ApiError::NotFound
         | ApiError::UnknownModel(_)
+        | ApiError::Conflict(_)
+        | ApiError::BundleRefused(_)
         | ApiError::MethodNotAllowed(_)
         | ApiError::BodyTimeout
         | ApiError::BodyTooLarge(_)

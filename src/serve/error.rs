@@ -68,8 +68,12 @@ pub enum ApiError {
     Malformed(String),
     /// No such route.
     NotFound,
-    /// No such model here.
+    /// No such model here; says which there are.
     UnknownModel(String),
+    /// A change to the models that contradicts how they stand.
+    Conflict(String),
+    /// A bundle that cannot serve, and why.
+    BundleRefused(String),
     /// The route exists, but not with this method; these are allowed.
     MethodNotAllowed(&'static str),
     /// The body did not arrive in time.
@@ -118,6 +122,8 @@ impl ApiError {
             Self::Malformed(_) => row(S::BAD_REQUEST, "malformed_json", "Malformed JSON", "Validation", false),
             Self::NotFound => row(S::NOT_FOUND, "not_found", "No such route", "Validation", false),
             Self::UnknownModel(_) => row(S::NOT_FOUND, "model_not_found", "No such model", "Validation", false),
+            Self::Conflict(_) => row(S::CONFLICT, "conflict", "Not as things stand", "Validation", false),
+            Self::BundleRefused(_) => row(S::UNPROCESSABLE_ENTITY, "bundle_refused", "Bundle refused", "Validation", false),
             Self::MethodNotAllowed(_) => row(S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", "Validation", false),
             Self::BodyTimeout => row(S::REQUEST_TIMEOUT, "body_timeout", "Body not received in time", "Validation", true),
             Self::BodyTooLarge(_) => row(S::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", "Validation", false),
@@ -150,6 +156,8 @@ impl ApiError {
             Self::Malformed(_)
             | Self::NotFound
             | Self::UnknownModel(_)
+            | Self::Conflict(_)
+            | Self::BundleRefused(_)
             | Self::MethodNotAllowed(_)
             | Self::BodyTimeout
             | Self::BodyTooLarge(_)
@@ -169,6 +177,8 @@ impl ApiError {
             Self::Malformed(_)
             | Self::NotFound
             | Self::UnknownModel(_)
+            | Self::Conflict(_)
+            | Self::BundleRefused(_)
             | Self::MethodNotAllowed(_)
             | Self::BodyTimeout
             | Self::BodyTooLarge(_)
@@ -193,7 +203,8 @@ impl fmt::Display for ApiError {
         match self {
             Self::Malformed(reason) => write!(f, "the body is not the JSON expected: {reason}"),
             Self::NotFound => f.write_str("no such route; POST /v1/emotions classifies texts"),
-            Self::UnknownModel(served) => write!(f, "no such model here; {served:?} is served"),
+            Self::UnknownModel(found) => write!(f, "no such model here: {found}"),
+            Self::Conflict(reason) | Self::BundleRefused(reason) => f.write_str(reason),
             Self::MethodNotAllowed(allow) => write!(f, "this route takes {allow}"),
             Self::BodyTimeout => f.write_str("the body did not arrive in time"),
             Self::BodyTooLarge(limit) => write!(f, "the body is larger than {limit} bytes or in too many pieces"),

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`args`], [`config`] | the command line as typed, then as resolved |
 //! | [`boot`] | bundle to [`Service`]: open, verify, warm |
+//! | [`registry`] | the models and their versions, changes to them, the folder they come from, shadows |
+//! | [`threads`] | how many threads of each kind, from what the container has |
 //! | `app`, `shutdown` | listening, and stopping in order |
 //! | `edge` | what every request gets: id, error shape, headers, counters, one log line |
 //! | `routes`, `wire` | the paths; their JSON, checked going in and ordered going out |
@@ -24,7 +26,9 @@ pub mod engine;
 pub mod error;
 pub mod model;
 pub mod probe;
+pub mod registry;
 pub mod telemetry;
+pub mod threads;
 
 mod app;
 mod clock;
@@ -33,6 +37,6 @@ mod routes;
 mod shutdown;
 mod wire;
 
-pub use app::run;
+pub use app::{Sockets, run};
 pub use boot::{ServeError, Service};
-pub use config::{ServeConfig, Settings};
+pub use config::{ModelsConfig, ServeConfig, Settings};

@@ -4,25 +4,31 @@
 //! and waits on that. Drop is the protocol: a dropped permit gives its places back, a dropped
 //! ticket takes its texts out of the queue. Each worker is a thread with its own backend, so there
 //! is no lock around inference. A backend that panics costs its batch a failure and is rebuilt.
+//! What waits twice is computed once, and what was computed before may be kept ([`EnginePlan::cache_bytes`]).
 //! Refuses text and HTTP: token ids go in, logits come out.
 
+mod cache;
+mod crew;
 mod queue;
 mod request;
 mod worker;
 
-use std::num::NonZeroUsize;
+use std::hash::{BuildHasher, RandomState};
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+pub use self::crew::Crew;
 pub use self::queue::{Depth, QueueLimits};
 pub use self::request::{Answer, EngineError, Timings};
 
+use self::cache::ResponseCache;
 use self::queue::{Item, Queue, Stage, Taken};
 use self::request::Pending;
+use super::batching::Priority;
 use super::clock;
 use super::telemetry::Telemetry;
 use crate::backend::{Backend, BackendError, Cost};
@@ -38,6 +44,10 @@ pub struct EnginePlan {
     pub queue: QueueLimits,
     /// Most tokens a batch, counted as the backend's [`Cost`] says.
     pub batch_tokens: NonZeroUsize,
+    /// Bytes of answers kept for texts that come again; none are kept without it.
+    pub cache_bytes: Option<NonZeroU64>,
+    /// Where its threads sign on.
+    pub crew: Crew,
     /// Where a new backend comes from.
     pub factory: BackendFactory,
 }
@@ -65,11 +75,18 @@ pub enum Refusal {
     },
 }
 
-/// The workers and their queue. Cheap to share behind an `Arc`.
+/// Until when, and how urgently, a request wants its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// Texts that still wait then are not computed.
+    pub deadline: Instant,
+    /// Whose turn comes before whose.
+    pub priority: Priority,
+}
+
+/// The workers and their queue. Cheap to share behind an `Arc`; dropping it lets them go.
 pub struct Engine {
     shared: Arc<Shared>,
-    /// Taken by [`Engine::join`].
-    workers: Mutex<Vec<JoinHandle<()>>>,
     name: &'static str,
 }
 
@@ -78,6 +95,9 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Rung when texts arrive and when the stage changes.
     wake: Condvar,
+    cache: Option<ResponseCache>,
+    /// Keyed by chance, so that nobody can make texts that look the same.
+    hasher: RandomState,
     telemetry: Arc<Telemetry>,
 }
 
@@ -85,6 +105,14 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // Nothing panics while holding it; were it to, the counts inside are still whole.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of a text already, counted.
+    fn recall(&self, encoding: &Encoding) -> Option<Arc<[f32]>> {
+        let cache = self.cache.as_ref()?;
+        let known = cache.get(encoding.ids());
+        self.telemetry.recalled(known.is_some());
+        known
     }
 
     /// Blocks until there is something to compute; nothing when the worker shall leave.
@@ -114,13 +142,18 @@ impl Engine {
     pub fn start(backends: Vec<Box<dyn Backend>>, plan: EnginePlan, telemetry: Arc<Telemetry>) -> std::io::Result<Self> {
         let queue = Queue::new(plan.queue, plan.batch_tokens, backends.len());
         let name = backends.first().map_or("none", |backend| backend.name());
-        let shared = Arc::new(Shared { queue: Mutex::new(queue), wake: Condvar::new(), telemetry });
-        let mut engine = Self { shared, workers: Mutex::new(Vec::new()), name };
+        let cache = plan.cache_bytes.map(ResponseCache::new);
+        let hasher = RandomState::new();
+        let shared = Arc::new(Shared { queue: Mutex::new(queue), wake: Condvar::new(), cache, hasher, telemetry });
+        let engine = Self { shared, name };
         for (index, backend) in backends.into_iter().enumerate() {
-            let (shared, factory) = (Arc::clone(&engine.shared), Arc::clone(&plan.factory));
+            let (shared, factory, member) = (Arc::clone(&engine.shared), Arc::clone(&plan.factory), plan.crew.sign_on());
             let thread = std::thread::Builder::new().name(format!("limbic-engine-{index}"));
-            let handle = thread.spawn(move || worker::run(&shared, backend, &factory))?;
-            engine.workers.get_mut().unwrap_or_else(PoisonError::into_inner).push(handle);
+            thread.spawn(move || {
+                // Dropped last: who waits for the crew waits for the backend's end too.
+                let _member = member;
+                worker::run(&shared, backend, &factory);
+            })?;
         }
         Ok(engine)
     }
@@ -178,21 +211,10 @@ impl Engine {
         self.shared.lock().stage = Stage::Ending;
         self.shared.wake.notify_all();
     }
-
-    /// Ends the engine and waits for its threads. Blocks: not for an async worker.
-    pub fn join(&self) {
-        self.end();
-        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
-        for worker in workers {
-            if worker.join().is_err() {
-                tracing::error!("an engine worker ended by a panic");
-            }
-        }
-    }
 }
 
 impl Drop for Engine {
-    /// Lets idle workers go; [`Engine::join`] waits for them.
+    /// Lets idle workers go; who must know when they are gone waits for the [`Crew`].
     fn drop(&mut self) {
         self.end();
     }
@@ -205,29 +227,48 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Puts the encoded texts into the queue, all or none. There must be as many as the permit was
-    /// asked for.
+    /// Puts the encoded texts into the queue, all or none, but for those whose answer is known.
+    /// There must be as many as the permit was asked for.
     ///
     /// # Errors
     /// [`Refusal::Overloaded`] when their tokens do not fit beside those that wait.
-    pub fn submit(mut self, encodings: Vec<Encoding>, deadline: Instant) -> Result<Ticket, Refusal> {
+    pub fn submit(mut self, encodings: Vec<Encoding>, order: Order) -> Result<Ticket, Refusal> {
         debug_assert_eq!(encodings.len(), self.texts, "a permit is for the texts it was asked for");
-        let (request, answer) = Pending::new(encodings.len(), clock::now());
+        let now = clock::now();
+        let (request, answer) = Pending::new(encodings.len(), now);
         let request = Arc::new(request);
-        let item = |(slot, encoding)| Item { encoding, slot, deadline, request: Arc::clone(&request) };
-        let items: Vec<Item> = encodings.into_iter().enumerate().map(item).collect();
+        let items = self.items(encodings, order, &request);
         // Under one lock, so that the places never count twice or not at all.
         let mut queue = self.shared.lock();
         queue.release(std::mem::take(&mut self.texts));
+        if items.is_empty() {
+            drop(queue);
+            return Ok(Ticket { shared: Arc::clone(&self.shared), request, answer });
+        }
         if queue.up == 0 {
             return Err(Refusal::Down { retry_after: queue.retry_after() });
         }
-        if !queue.push(items) {
+        if !queue.push(items, order.priority.turn(now)) {
             return Err(Refusal::Overloaded { retry_after: queue.retry_after() });
         }
         drop(queue);
         self.shared.wake.notify_all();
         Ok(Ticket { shared: Arc::clone(&self.shared), request, answer })
+    }
+
+    /// The texts that have to be computed; the others are filled in.
+    fn items(&self, encodings: Vec<Encoding>, order: Order, request: &Arc<Pending>) -> Vec<Item> {
+        let mut items = Vec::with_capacity(encodings.len());
+        for (slot, encoding) in encodings.into_iter().enumerate() {
+            if let Some(row) = self.shared.recall(&encoding) {
+                let now = clock::now();
+                request.fill(slot, &row, now, now);
+                continue;
+            }
+            let text = self.shared.hasher.hash_one(encoding.ids());
+            items.push(Item { encoding, text, slot, deadline: order.deadline, request: Arc::clone(request) });
+        }
+        items
     }
 }
 
@@ -253,6 +294,15 @@ impl Ticket {
     /// [`EngineError`].
     pub async fn wait(mut self) -> Result<Answer, EngineError> {
         (&mut self.answer).await.unwrap_or(Err(EngineError::Down))
+    }
+
+    /// The same for a thread of its own. Blocks: not for an async worker.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn wait_blocking(mut self) -> Result<Answer, EngineError> {
+        let (_, nothing) = oneshot::channel();
+        std::mem::replace(&mut self.answer, nothing).blocking_recv().unwrap_or(Err(EngineError::Down))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The waiting texts as a plain value: what is reserved, what waits, and how fast it drains.
+//! The waiting texts as a plain value: what is reserved, what waits in which order, and how fast it
+//! drains.
 //!
 //! No lock and no clock here; [`Engine`](super::Engine) holds the one lock around it. The bound is
 //! on texts that wait or have a place reserved; texts an engine is computing no longer count.
@@ -36,12 +37,39 @@ pub struct Depth {
     pub tokens: usize,
 }
 
+impl std::ops::Add for Depth {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { texts: self.texts + other.texts, tokens: self.tokens + other.tokens }
+    }
+}
+
 /// One text that waits, and whom to tell.
 pub(super) struct Item {
     pub(super) encoding: Encoding,
+    /// A hash of the ids: two texts with different ones are different.
+    pub(super) text: u64,
     pub(super) slot: usize,
     pub(super) deadline: Instant,
     pub(super) request: Arc<Pending>,
+}
+
+impl Item {
+    fn tokens(&self) -> usize {
+        self.encoding.ids().len()
+    }
+
+    /// Whether one computation serves both.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        self.text == other.text && self.encoding.ids() == other.encoding.ids()
+    }
+}
+
+/// A text in its place.
+struct Place {
+    turn: Instant,
+    item: Item,
 }
 
 /// What a worker got: texts to compute and texts that came too late.
@@ -66,7 +94,8 @@ pub(super) enum Stage {
 pub(super) struct Queue {
     limits: QueueLimits,
     budget: NonZeroUsize,
-    waiting: VecDeque<Item>,
+    /// In order of turn.
+    waiting: VecDeque<Place>,
     tokens: usize,
     reserved: usize,
     seconds_a_text: f64,
@@ -74,6 +103,8 @@ pub(super) struct Queue {
     pub(super) stage: Stage,
     /// Workers that hold a usable backend.
     pub(super) up: usize,
+    /// Kept from one batch to the next, so that taking one allocates nothing for those that stay.
+    spare: (VecDeque<Place>, Vec<Waiting>),
 }
 
 impl Queue {
@@ -89,6 +120,7 @@ impl Queue {
             refusals: 0,
             stage: Stage::Open,
             up,
+            spare: Default::default(),
         }
     }
 
@@ -109,52 +141,60 @@ impl Queue {
         self.reserved -= texts.min(self.reserved);
     }
 
-    /// Turns a reservation into waiting texts, all or none: none when their tokens do not fit.
-    pub(super) fn push(&mut self, items: Vec<Item>) -> bool {
-        let tokens: usize = items.iter().map(|item| item.encoding.ids().len()).sum();
+    /// Turns a reservation into waiting texts, all or none: none when their tokens do not fit. They
+    /// stand behind everything whose turn is not later.
+    pub(super) fn push(&mut self, items: Vec<Item>, turn: Instant) -> bool {
+        let tokens: usize = items.iter().map(Item::tokens).sum();
         if !self.waiting.is_empty() && self.tokens.saturating_add(tokens) > self.limits.tokens.get() {
             return false;
         }
         self.tokens += tokens;
-        self.waiting.extend(items);
+        let at = self.waiting.partition_point(|place| place.turn <= turn);
+        let later = self.waiting.split_off(at);
+        self.waiting.extend(items.into_iter().map(|item| Place { turn, item }));
+        self.waiting.extend(later);
         true
     }
 
     /// Removes what the policy picks.
     pub(super) fn take(&mut self, cost: Cost, now: Instant) -> Taken {
-        let view: Vec<Waiting> =
-            self.waiting.iter().map(|item| Waiting { tokens: item.encoding.ids().len(), deadline: item.deadline }).collect();
-        let pick = BatchPolicy::new(self.budget, cost).pick(&view, now);
         let mut taken = Taken::default();
-        let mut kept = VecDeque::with_capacity(self.waiting.len());
-        for (at, item) in self.waiting.drain(..).enumerate() {
+        if self.waiting.is_empty() {
+            return taken;
+        }
+        let (kept, view) = &mut self.spare;
+        view.clear();
+        let seen = |Place { item, .. }: &Place| Waiting { tokens: item.tokens(), deadline: item.deadline, text: item.text };
+        view.extend(self.waiting.iter().map(seen));
+        let pick = BatchPolicy::new(self.budget, cost).pick(view, now);
+        for (at, place) in self.waiting.drain(..).enumerate() {
             if pick.batch.binary_search(&at).is_ok() {
-                taken.batch.push(item);
+                taken.batch.push(place.item);
             } else if pick.expired.binary_search(&at).is_ok() {
-                taken.expired.push(item);
+                taken.expired.push(place.item);
             } else {
-                kept.push_back(item);
+                kept.push_back(place);
             }
         }
-        self.waiting = kept;
+        std::mem::swap(&mut self.waiting, kept);
         self.recount();
         taken
     }
 
     /// Removes the texts of a request that nobody waits for any more.
     pub(super) fn forget(&mut self, request: &Arc<Pending>) {
-        self.waiting.retain(|item| !Arc::ptr_eq(&item.request, request));
+        self.waiting.retain(|place| !Arc::ptr_eq(&place.item.request, request));
         self.recount();
     }
 
     /// Removes everything, for when no worker is left to compute it.
     pub(super) fn drain(&mut self) -> Vec<Item> {
         self.tokens = 0;
-        self.waiting.drain(..).collect()
+        self.waiting.drain(..).map(|place| place.item).collect()
     }
 
     fn recount(&mut self) {
-        self.tokens = self.waiting.iter().map(|item| item.encoding.ids().len()).sum();
+        self.tokens = self.waiting.iter().map(|place| place.item.tokens()).sum();
     }
 
     /// Learns from one finished batch how fast the queue drains.

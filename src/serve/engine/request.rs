@@ -1,7 +1,7 @@
 //! One request's texts on their way through the workers, which may compute them in any order and
 //! in several batches. The answer leaves once, when the last text is done or the first one fails.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -59,7 +59,8 @@ pub(super) struct Pending {
 struct State {
     submitted: Instant,
     first_taken: Option<Instant>,
-    rows: Vec<Option<Vec<f32>>>,
+    /// Shared with the cache and with whoever asked the same.
+    rows: Vec<Option<Arc<[f32]>>>,
     missing: usize,
     /// Taken by the first answer or failure; later ones find nothing to tell.
     reply: Option<oneshot::Sender<Reply>>,
@@ -73,11 +74,11 @@ impl Pending {
     }
 
     /// One text's logits, computed from `taken` to `done`.
-    pub(super) fn fill(&self, slot: usize, row: &[f32], taken: Instant, done: Instant) {
+    pub(super) fn fill(&self, slot: usize, row: &Arc<[f32]>, taken: Instant, done: Instant) {
         let mut state = self.lock();
         state.first_taken = Some(state.first_taken.map_or(taken, |first| first.min(taken)));
         let Some(place @ None) = state.rows.get_mut(slot) else { return };
-        *place = Some(row.to_vec());
+        *place = Some(Arc::clone(row));
         state.missing -= 1;
         if state.missing == 0 {
             let answer = state.finish(row.len(), done);
@@ -96,7 +97,7 @@ impl Pending {
 
 impl State {
     fn finish(&mut self, labels: usize, done: Instant) -> Reply {
-        let values = self.rows.drain(..).flatten().flatten().collect();
+        let values = self.rows.drain(..).flatten().flat_map(|row| row.to_vec()).collect();
         let logits = Logits::new(labels, values).map_err(|error| EngineError::Failed { reason: error.to_string() })?;
         let first = self.first_taken.unwrap_or(done);
         let timings = Timings { queue: first.saturating_duration_since(self.submitted), infer: done.saturating_duration_since(first) };

@@ -1,11 +1,11 @@
 //! One worker: a thread, its backend, and what it does when that backend fails.
 //!
-//! An error on several texts is retried one text at a time, so that one bad text does not fail
-//! strangers. A panic fails its batch and replaces the backend, whose state can no longer be
+//! Texts of equal ids in one batch are computed once. An error on several texts is retried one text
+//! at a time, so that one bad text does not fail strangers. A panic fails its batch and replaces the backend, whose state can no longer be
 //! trusted; while no replacement can be had the worker counts as down and keeps trying.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::queue::{Item, Stage};
@@ -25,13 +25,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(super) fn run(shared: &Shared, mut backend: Box<dyn Backend>, factory: &BackendFactory) {
     while let Some(items) = shared.next(backend.cost()) {
         let taken = clock::now();
-        let computed = catch_unwind(AssertUnwindSafe(|| compute(&mut *backend, &items)));
+        let shares = Shares::of(&items);
+        let computed = catch_unwind(AssertUnwindSafe(|| compute(&mut *backend, &items, &shares.first)));
         let done = clock::now();
         let texts = items.len();
         shared.lock().learn(texts, done.saturating_duration_since(taken));
-        shared.telemetry.batch(BatchSize::of(items.iter().map(|item| item.encoding.ids().len())));
+        shared.telemetry.batch(BatchSize::of(shares.first.iter().map(|&at| items[at].encoding.ids().len())));
+        shared.telemetry.coalesced(texts - shares.first.len());
         match computed {
-            Ok(rows) => tell(&items, rows, taken, done),
+            Ok(rows) => tell(shared, &items, &shares, &rows, (taken, done)),
             Err(_) => {
                 items.iter().for_each(|item| item.request.fail(EngineError::Panicked));
                 drop(items);
@@ -47,34 +49,62 @@ pub(super) fn run(shared: &Shared, mut backend: Box<dyn Backend>, factory: &Back
     }
 }
 
-fn tell(items: &[Item], rows: Vec<Result<Vec<f32>, EngineError>>, taken: Instant, done: Instant) {
-    for (item, row) in items.iter().zip(rows) {
-        match row {
-            Ok(row) => item.request.fill(item.slot, &row, taken, done),
-            Err(error) => item.request.fail(error),
+/// Which texts of a batch are one: those of equal ids are computed once and share the row.
+struct Shares {
+    /// The first text of each row.
+    first: Vec<usize>,
+    /// The row of each text.
+    row: Vec<usize>,
+}
+
+impl Shares {
+    fn of(items: &[Item]) -> Self {
+        let mut shares = Self { first: Vec::with_capacity(items.len()), row: Vec::with_capacity(items.len()) };
+        for (at, item) in items.iter().enumerate() {
+            let known = shares.first.iter().position(|&first| items[first].says_the_same(item));
+            shares.row.push(known.unwrap_or(shares.first.len()));
+            if known.is_none() {
+                shares.first.push(at);
+            }
+        }
+        shares
+    }
+}
+
+type Row = Result<Arc<[f32]>, EngineError>;
+
+fn tell(shared: &Shared, items: &[Item], shares: &Shares, rows: &[Row], (taken, done): (Instant, Instant)) {
+    if let Some(cache) = &shared.cache {
+        let computed = shares.first.iter().zip(rows).filter_map(|(&at, row)| row.as_ref().ok().map(|row| (at, row)));
+        computed.for_each(|(at, row)| cache.put(items[at].encoding.ids(), row));
+    }
+    for (item, &row) in items.iter().zip(&shares.row) {
+        match &rows[row] {
+            Ok(row) => item.request.fill(item.slot, row, taken, done),
+            Err(error) => item.request.fail(error.clone()),
         }
     }
 }
 
-/// One result a text, in order.
-fn compute(backend: &mut dyn Backend, items: &[Item]) -> Vec<Result<Vec<f32>, EngineError>> {
-    match forward(backend, items) {
-        Ok(logits) => (0..items.len()).map(|row| Ok(logits.row(row).to_vec())).collect(),
-        Err(error) if items.len() == 1 => vec![Err(error)],
+/// One result for each of the texts at `rows`, in order.
+fn compute(backend: &mut dyn Backend, items: &[Item], rows: &[usize]) -> Vec<Row> {
+    match forward(backend, items, rows) {
+        Ok(logits) => (0..rows.len()).map(|row| Ok(logits.row(row).into())).collect(),
+        Err(error) if rows.len() == 1 => vec![Err(error)],
         Err(error) => {
-            tracing::warn!(texts = items.len(), %error, "a batch failed; trying its texts one by one");
-            let alone = |item| forward(backend, std::slice::from_ref(item)).map(|logits| logits.row(0).to_vec());
-            items.iter().map(alone).collect()
+            tracing::warn!(texts = rows.len(), %error, "a batch failed; trying its texts one by one");
+            let alone = |row| forward(backend, items, std::slice::from_ref(row)).map(|logits| logits.row(0).into());
+            rows.iter().map(alone).collect()
         }
     }
 }
 
-fn forward(backend: &mut dyn Backend, items: &[Item]) -> Result<Logits, EngineError> {
+fn forward(backend: &mut dyn Backend, items: &[Item], rows: &[usize]) -> Result<Logits, EngineError> {
     let failed = |reason: String| EngineError::Failed { reason };
-    let batch = Batch::new(items.iter().map(|item| &item.encoding)).map_err(|error| failed(error.to_string()))?;
+    let batch = Batch::new(rows.iter().map(|&at| &items[at].encoding)).map_err(|error| failed(error.to_string()))?;
     let logits = backend.forward(&batch).map_err(|error: BackendError| failed(error.to_string()))?;
-    if logits.rows() != items.len() {
-        return Err(failed(format!("expected {} rows of logits, found {}", items.len(), logits.rows())));
+    if logits.rows() != rows.len() {
+        return Err(failed(format!("expected {} rows of logits, found {}", rows.len(), logits.rows())));
     }
     Ok(logits)
 }

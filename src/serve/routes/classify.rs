@@ -13,6 +13,7 @@ use crate::serve::clock;
 use crate::serve::engine::{Answer, EngineError, Refusal};
 use crate::serve::error::{ApiError, Violation};
 use crate::serve::model::ServedModel;
+use crate::serve::registry::Chosen;
 use crate::serve::telemetry::Stage;
 use crate::serve::wire::check::subject;
 use crate::serve::wire::emotions::LongText;
@@ -55,17 +56,26 @@ pub(super) struct Ask<P> {
 ///
 /// # Errors
 /// [`ApiError`]: refused, too long where that was asked to be an error, late, or failed.
-pub(super) async fn classify<P: Fn(usize) -> String>(app: &App, ask: Ask<P>, deadline: Deadline) -> Result<Classified, ApiError> {
-    let permit = app.engine.admit(ask.texts.len()).map_err(refused)?;
+pub(super) async fn classify<P: Fn(usize) -> String>(
+    app: &App,
+    chosen: &Chosen,
+    ask: Ask<P>,
+    deadline: Deadline,
+) -> Result<Classified, ApiError> {
+    let permit = chosen.engine.admit(ask.texts.len()).map_err(refused)?;
+    let shown = chosen.shadow.as_ref().filter(|shadow| shadow.wants()).map(|shadow| (shadow, ask.texts.clone()));
     let started = clock::now();
-    let encodings = encode(Arc::clone(&app.model), ask.texts).await?;
+    let encodings = encode(Arc::clone(&chosen.model), ask.texts).await?;
     let tokenize = clock::now().saturating_duration_since(started);
     let sizes: Vec<TextSize> = encodings.iter().map(TextSize::from).collect();
     if ask.long_text == LongText::Refuse {
-        check_lengths(&sizes, app.model.encoder.max_length(), ask.pointer)?;
+        check_lengths(&sizes, chosen.model.encoder.max_length(), ask.pointer)?;
     }
-    let ticket = permit.submit(encodings, deadline.at).map_err(refused)?;
+    let ticket = permit.submit(encodings, deadline.order()).map_err(refused)?;
     let answer = ticket.wait().await.map_err(|error| failed(&error, deadline))?;
+    if let Some((shadow, texts)) = shown {
+        shadow.show(&chosen.served, texts, &answer.logits);
+    }
     app.telemetry.stage(Stage::Tokenize, tokenize);
     app.telemetry.stage(Stage::Queue, answer.timings.queue);
     app.telemetry.stage(Stage::Infer, answer.timings.infer);

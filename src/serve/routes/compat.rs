@@ -18,10 +18,11 @@ pub(super) async fn hugging_face(request: HttpRequest, payload: Payload, app: Da
     let deadline = Deadline::of(request.headers(), Call::of(&request).started, &app.settings.times)?;
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
+        let chosen = app.choose(None)?;
         let HfRequest { texts, scoring, top_k } = HfRequest::parse(body, app.text_limits())?;
         let ask = Ask { texts, long_text: LongText::Truncate, pointer: |at| format!("/inputs/{at}") };
-        let classified = classify(&app, ask, deadline).await?;
-        let lists = rank(&app.model.decider, &classified.answer.logits, scoring, top_k.unwrap_or(usize::MAX));
+        let classified = classify(&app, &chosen, ask, deadline).await?;
+        let lists = rank(&chosen.model.decider, &classified.answer.logits, scoring, top_k.unwrap_or(usize::MAX));
         Ok(classified.respond(&app, &lists))
     };
     deadline.bound(work).await
@@ -32,11 +33,12 @@ pub(super) async fn predict(request: HttpRequest, payload: Payload, app: Data<Ap
     let deadline = Deadline::of(request.headers(), Call::of(&request).started, &app.settings.times)?;
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
+        let chosen = app.choose(None)?;
         let mut asked = TeiRequest::parse(body, app.text_limits())?;
         let texts = std::mem::take(&mut asked.texts);
         let ask = Ask { texts, long_text: asked.long_text, pointer: |at| asked.pointer(at) };
-        let classified = classify(&app, ask, deadline).await?;
-        let lists = rank(&app.model.decider, &classified.answer.logits, asked.scoring, usize::MAX);
+        let classified = classify(&app, &chosen, ask, deadline).await?;
+        let lists = rank(&chosen.model.decider, &classified.answer.logits, asked.scoring, usize::MAX);
         Ok(match asked.shape {
             Shape::Single => classified.respond(&app, &lists[0]),
             Shape::Batch => classified.respond(&app, &lists),

@@ -10,6 +10,7 @@ use crate::decide::Prediction;
 use crate::serve::app::App;
 use crate::serve::edge::Call;
 use crate::serve::error::ApiError;
+use crate::serve::registry::Chosen;
 use crate::serve::wire::emotions::{
     ByLabel, Deciding, EmotionsAnswer, EmotionsRequest, ModelRef, Names, TextResult, ThresholdsUsed, Usage,
 };
@@ -19,17 +20,18 @@ pub(super) async fn emotions(request: HttpRequest, payload: Payload, app: Data<A
     let deadline = Deadline::of(request.headers(), Call::of(&request).started, &app.settings.times)?;
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
-        let mut asked = EmotionsRequest::parse(body, &app.model, app.text_limits())?;
+        let chosen = app.choose(body.member("model"))?;
+        let mut asked = EmotionsRequest::parse(body, &chosen.model, app.text_limits())?;
         let texts = std::mem::take(&mut asked.texts);
         let ask = Ask { texts, long_text: asked.long_text, pointer: |at| asked.pointer(at) };
-        let classified = classify(&app, ask, deadline).await?;
-        Ok(classified.respond(&app, &answer(&app, &asked, &classified)))
+        let classified = classify(&app, &chosen, ask, deadline).await?;
+        Ok(classified.respond(&app, &answer(&chosen, &asked, &classified)))
     };
     deadline.bound(work).await
 }
 
-fn answer<'a>(app: &'a App, asked: &'a EmotionsRequest, classified: &Classified) -> EmotionsAnswer<'a> {
-    let model = &*app.model;
+fn answer<'a>(chosen: &'a Chosen, asked: &'a EmotionsRequest, classified: &Classified) -> EmotionsAnswer<'a> {
+    let model = &*chosen.model;
     let logits = &classified.answer.logits;
     let thresholds = ThresholdsUsed::of(&asked.deciding, model);
     let predictions = match &asked.deciding {
@@ -42,7 +44,7 @@ fn answer<'a>(app: &'a App, asked: &'a EmotionsRequest, classified: &Classified)
         index,
         scores: ByLabel::largest(names, &prediction.scores, asked.top_k.unwrap_or(names.len())),
         logits: asked.logits.then(|| ByLabel::all(names, logits.row(index))),
-        labels: held(app, asked, prediction),
+        labels: held(chosen, asked, prediction),
         thresholds: thresholds.clone(),
         tokens: size.tokens,
         truncated: size.truncated,
@@ -54,10 +56,10 @@ fn answer<'a>(app: &'a App, asked: &'a EmotionsRequest, classified: &Classified)
 }
 
 /// The labels decided, counted; nothing when the request wanted no decision.
-fn held<'a>(app: &'a App, asked: &EmotionsRequest, prediction: Prediction) -> Option<Names<'a>> {
+fn held<'a>(chosen: &'a Chosen, asked: &EmotionsRequest, prediction: Prediction) -> Option<Names<'a>> {
     if asked.deciding == Deciding::Nothing {
         return None;
     }
-    prediction.labels.iter().for_each(|&label| app.telemetry.positive(label));
-    Some(Names::held(app.model.decider.labels().names(), prediction))
+    prediction.labels.iter().for_each(|&label| chosen.positive(label));
+    Some(Names::held(chosen.model.decider.labels().names(), prediction))
 }

@@ -9,7 +9,9 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, He
 use actix_web::web::{self, Payload};
 use tokio::time::timeout;
 
+use crate::serve::batching::Priority;
 use crate::serve::config::{Limits, Settings, Times};
+use crate::serve::engine::Order;
 use crate::serve::error::{ApiError, Violation};
 use crate::serve::wire::json::Node;
 
@@ -21,18 +23,23 @@ const TRUSTED: usize = 64 << 10;
 /// The header in which a client says how long it will wait.
 const TIMEOUT: &str = "x-request-timeout-ms";
 
-/// When a request's answer stops being wanted.
+/// The header in which a client says how urgent its request is.
+const PRIORITY: &str = "x-request-priority";
+
+/// When a request's answer stops being wanted, and how urgent it is until then.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     pub(super) at: Instant,
     limit: Duration,
+    priority: Priority,
 }
 
 impl Deadline {
-    /// The client's own, capped, or the default.
+    /// The client's own, capped, or the default; of normal priority unless it says otherwise.
     ///
     /// # Errors
-    /// [`ApiError::Invalid`] for a header that is no whole number of milliseconds above zero.
+    /// [`ApiError::Invalid`] for a header that is no whole number of milliseconds above zero, or no
+    /// priority.
     pub(super) fn of(headers: &HeaderMap, started: Instant, times: &Times) -> Result<Self, ApiError> {
         let limit = match headers.get(TIMEOUT) {
             None => times.deadline,
@@ -45,7 +52,12 @@ impl Deadline {
                 Duration::from_millis(asked.ok_or_else(wrong)?).min(times.longest_deadline)
             }
         };
-        Ok(Self { at: started + limit, limit })
+        Ok(Self { at: started + limit, limit, priority: priority(headers)? })
+    }
+
+    /// What the engine is told.
+    pub(super) fn order(self) -> Order {
+        Order { deadline: self.at, priority: self.priority }
     }
 
     /// Runs `work`, but no longer than this.
@@ -59,6 +71,15 @@ impl Deadline {
     pub(super) fn passed(self) -> ApiError {
         ApiError::Deadline(u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX))
     }
+}
+
+fn priority(headers: &HeaderMap) -> Result<Priority, ApiError> {
+    let Some(value) = headers.get(PRIORITY) else { return Ok(Priority::default()) };
+    let known = value.to_str().ok().and_then(|word| Priority::of(word.trim()));
+    known.ok_or_else(|| {
+        let words = Priority::ALL.map(Priority::name).join(", ");
+        ApiError::Invalid(vec![Violation::header(PRIORITY, format!("{PRIORITY}: expected one of {words}"))])
+    })
 }
 
 /// Reads the whole body as JSON.

@@ -1,6 +1,7 @@
 //! The routes: which paths there are, whose dialect each speaks, and one file a family.
 
 mod about;
+mod admin;
 mod classify;
 mod compat;
 mod emotions;
@@ -31,6 +32,8 @@ pub(crate) enum Route {
     Ready,
     /// Prometheus.
     Metrics,
+    /// Changes to the models, all of them.
+    Admin,
     /// Everything else.
     Unmatched,
 }
@@ -41,6 +44,9 @@ impl Route {
 
     /// The route that a router's pattern belongs to.
     pub(crate) fn of(pattern: Option<&str>) -> Self {
+        if pattern.is_some_and(|pattern| pattern.starts_with(admin::PREFIX)) {
+            return Self::Admin;
+        }
         let route = pattern.and_then(|pattern| Self::ALL.into_iter().find(|route| route.pattern() == pattern));
         route.unwrap_or(Self::Unmatched)
     }
@@ -57,6 +63,7 @@ impl Route {
             Self::Live => "/health/live",
             Self::Ready => "/health/ready",
             Self::Metrics => "/metrics",
+            Self::Admin => admin::PREFIX,
             Self::Unmatched => "unmatched",
         }
     }
@@ -66,9 +73,15 @@ impl Route {
         match self {
             Self::Predict => Dialect::Tei,
             Self::Root => Dialect::HuggingFace,
-            Self::Emotions | Self::Models | Self::Model | Self::Health | Self::Live | Self::Ready | Self::Metrics | Self::Unmatched => {
-                Dialect::Problem
-            }
+            Self::Emotions
+            | Self::Models
+            | Self::Model
+            | Self::Health
+            | Self::Live
+            | Self::Ready
+            | Self::Metrics
+            | Self::Admin
+            | Self::Unmatched => Dialect::Problem,
         }
     }
 
@@ -76,13 +89,40 @@ impl Route {
     pub(crate) const fn classifies(self) -> bool {
         match self {
             Self::Emotions | Self::Predict | Self::Root => true,
-            Self::Models | Self::Model | Self::Health | Self::Live | Self::Ready | Self::Metrics | Self::Unmatched => false,
+            Self::Models | Self::Model | Self::Health | Self::Live | Self::Ready | Self::Metrics | Self::Admin | Self::Unmatched => false,
         }
     }
 }
 
-/// Tells the framework all routes.
-pub(crate) fn register(config: &mut web::ServiceConfig) {
+/// Which of the server's sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// Everybody's; the metrics are there only while there is no other place for them.
+    Api {
+        /// Whether they are.
+        metrics: bool,
+    },
+    /// The operator's.
+    Admin,
+}
+
+/// Tells the framework the routes of a port.
+pub(crate) fn register(config: &mut web::ServiceConfig, port: Port) {
+    match port {
+        Port::Api { metrics } => {
+            classifying(config);
+            about(config, metrics);
+        }
+        Port::Admin => {
+            admin::register(config);
+            get(config, Route::Metrics, || web::get().to(about::metrics), || web::head().to(about::metrics));
+            get(config, Route::Live, || web::get().to(about::live), || web::head().to(about::live));
+        }
+    }
+    config.default_service(web::to(|| async { Err::<HttpResponse, _>(ApiError::NotFound) }));
+}
+
+fn classifying(config: &mut web::ServiceConfig) {
     let resource = |route: Route| web::resource(route.pattern());
     config
         .service(resource(Route::Emotions).route(web::post().to(emotions::emotions)).default_service(only("POST")))
@@ -94,16 +134,22 @@ pub(crate) fn register(config: &mut web::ServiceConfig) {
                 .route(web::head().to(about::signpost))
                 .default_service(only("GET, HEAD, POST")),
         );
-    let mut get = |route: Route, handler: fn() -> actix_web::Route, head: fn() -> actix_web::Route| {
-        config.service(resource(route).route(handler()).route(head()).default_service(only("GET, HEAD")));
-    };
-    get(Route::Models, || web::get().to(about::models), || web::head().to(about::models));
-    get(Route::Model, || web::get().to(about::model), || web::head().to(about::model));
-    get(Route::Health, || web::get().to(about::ready), || web::head().to(about::ready));
-    get(Route::Live, || web::get().to(about::live), || web::head().to(about::live));
-    get(Route::Ready, || web::get().to(about::ready), || web::head().to(about::ready));
-    get(Route::Metrics, || web::get().to(about::metrics), || web::head().to(about::metrics));
-    config.default_service(web::to(|| async { Err::<HttpResponse, _>(ApiError::NotFound) }));
+}
+
+fn about(config: &mut web::ServiceConfig, metrics: bool) {
+    get(config, Route::Models, || web::get().to(about::models), || web::head().to(about::models));
+    get(config, Route::Model, || web::get().to(about::model), || web::head().to(about::model));
+    get(config, Route::Health, || web::get().to(about::ready), || web::head().to(about::ready));
+    get(config, Route::Live, || web::get().to(about::live), || web::head().to(about::live));
+    get(config, Route::Ready, || web::get().to(about::ready), || web::head().to(about::ready));
+    if metrics {
+        get(config, Route::Metrics, || web::get().to(about::metrics), || web::head().to(about::metrics));
+    }
+}
+
+/// A route that only tells, under GET and HEAD.
+fn get(config: &mut web::ServiceConfig, route: Route, handler: fn() -> actix_web::Route, head: fn() -> actix_web::Route) {
+    config.service(web::resource(route.pattern()).route(handler()).route(head()).default_service(only("GET, HEAD")));
 }
 
 /// Answers any other method with what is allowed.

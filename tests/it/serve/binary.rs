@@ -1,10 +1,12 @@
 //! The shipped program on a real bundle: starts, answers, keeps texts to itself, stops.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use limbic::spec::Precision;
+use limbic::decide::Logits;
+use limbic::spec::{Pooling, Precision};
 use serde_json::{Value, json};
 
 use crate::support::onnxruntime;
@@ -22,12 +24,29 @@ struct Program {
 
 impl Program {
     fn start(bundle: &Path, more: &[&str]) -> Self {
-        let mut child = command(bundle).args(["--listen", "127.0.0.1:0"]).args(more).spawn().unwrap();
+        Self::start_on(&["--bundle".as_ref(), bundle.as_os_str()], more)
+    }
+
+    fn start_on(models: &[&OsStr], more: &[&str]) -> Self {
+        let mut child = bare().args(models).args(["--listen", "127.0.0.1:0"]).args(more).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut announced = String::new();
-        stdout.read_line(&mut announced).unwrap();
+        // The line about threads is the last; a program that did not start says nothing.
+        while !announced.lines().last().is_some_and(|line| line.starts_with("threads ")) {
+            if stdout.read_line(&mut announced).unwrap() == 0 {
+                break;
+            }
+        }
         let url = announced.split(' ').find(|word| word.starts_with("http://")).unwrap_or_default().to_owned();
         Self { child, stdout, url, announced }
+    }
+
+    /// Sends a change to the models; its status and what it says.
+    fn change(&self, path: &str, body: &Value) -> (u16, Value) {
+        let admin = self.announced.lines().find_map(|line| line.strip_prefix("admin on ")).unwrap();
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut reply = agent.post(format!("{admin}{path}")).send_json(body).unwrap();
+        (reply.status().as_u16(), reply.body_mut().read_json().unwrap())
     }
 
     fn classify(&self, body: &Value) -> Value {
@@ -53,11 +72,17 @@ impl Drop for Program {
 }
 
 fn command(bundle: &Path) -> Command {
+    let mut command = bare();
+    command.arg("--bundle").arg(bundle);
+    command
+}
+
+fn bare() -> Command {
     let mut command = Command::new(PROGRAM);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LIMBIC_")) {
         command.env_remove(name);
     }
-    command.env("ORT_DYLIB_PATH", onnxruntime()).arg("--bundle").arg(bundle);
+    command.env("ORT_DYLIB_PATH", onnxruntime());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -120,6 +145,59 @@ fn a_text_alone_and_in_company_scores_the_same_on_real_engines() {
     }
 }
 
+/// The tiny bundle as another version; the third does not give its own golden answers.
+fn another_version(target: &Path, version: &str) {
+    let mut parts = tiny::parts(Pooling::Mean, Precision::Fp32);
+    parts.version = version.to_owned();
+    parts.created += 1;
+    if version == "0.3.0" {
+        let logits = parts.golden.logits.values().iter().map(|logit| logit + 0.5).collect();
+        parts.golden.logits = Logits::new(tiny::LABELS.len(), logits).unwrap();
+        parts.golden.probabilities = parts.decider.probabilities(&parts.golden.logits);
+    }
+    tiny::write(target, &parts);
+}
+
+#[test]
+fn a_new_version_is_verified_before_it_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = tiny::bundle(dir.path(), Precision::Fp32);
+    let program = Program::start_on(&["--models".as_ref(), dir.path().as_os_str()], &["--admin-listen", "127.0.0.1:0"]);
+    let version = |model: Value| program.classify(&json!({"input": tiny::TEXTS[0], "model": model}))["model"]["version"].clone();
+    assert_eq!(version(json!(null)), "0.1.0");
+
+    another_version(&dir.path().join("third"), "0.3.0");
+    let (status, refused) = program.change("/admin/load", &json!({"bundle": "third"}));
+    assert_eq!((status, refused["code"].as_str()), (422, Some("bundle_refused")), "{refused}");
+    assert!(refused["detail"].as_str().unwrap().contains("golden text 0 with logit"), "{refused}");
+    another_version(&dir.path().join("second"), "0.2.0");
+    let weights = dir.path().join("second/model.safetensors");
+    let whole = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &whole[..whole.len() - 1]).unwrap();
+    let (status, refused) = program.change("/admin/load", &json!({"bundle": "second"}));
+    assert!(status == 422 && refused["detail"].as_str().unwrap().contains("model.safetensors"), "{refused}");
+    assert_eq!(version(json!("tiny")), "0.1.0");
+
+    std::fs::write(&weights, &whole).unwrap();
+    let (status, loaded) = program.change("/admin/load", &json!({"bundle": "second"}));
+    assert_eq!((status, &loaded["version"], &loaded["current"]), (200, &json!("0.2.0"), &json!(true)), "{loaded}");
+    // What was read once is not needed again.
+    std::fs::remove_dir_all(first).unwrap();
+    assert_eq!((version(json!(null)), version(json!("tiny@0.1.0"))), (json!("0.2.0"), json!("0.1.0")));
+    let (status, written) = program.stop();
+    assert_eq!(status, Some(0), "{written}");
+}
+
+#[test]
+fn it_says_what_threads_it_chose_and_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = tiny::bundle(dir.path(), Precision::Fp32);
+    let program = Program::start(&bundle, &["--workers", "3"]);
+    let line = program.announced.lines().last().unwrap();
+    assert!(line.contains(": 3 workers a version (as asked) of 1 thread (measured best), 256 tokens a batch"), "{line}");
+    assert!(line.contains("affinity"), "{line}");
+}
+
 #[test]
 fn no_text_of_a_request_is_ever_logged() {
     const CANARY: &str = "zyxwcanary";
@@ -172,7 +250,13 @@ fn what_keeps_it_from_starting_is_said_in_one_line() {
     refuses(command(&dir.path().join("nowhere")), &["the bundle cannot be opened", "nowhere"]);
     let mut without = Command::new(PROGRAM);
     without.env_remove("LIMBIC_BUNDLE").env("ORT_DYLIB_PATH", onnxruntime()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    refuses(without, &["--bundle"]);
+    refuses(without, &["--bundle", "--models"]);
+    let empty = tempfile::tempdir().unwrap();
+    let mut command_of_none = bare();
+    command_of_none.arg("--models").arg(empty.path());
+    refuses(command_of_none, &["holds no bundle"]);
+    refuses(with(&["--admin-listen", "nowhere"]), &["--admin-listen", "HOST:PORT"]);
+    refuses(with(&["--default-model", "other"]), &["--default-model", "\"other\"", "tiny"]);
     refuses(with(&["--ort-library", "nowhere.so"]), &["nowhere.so", "scripts/setup"]);
     refuses(with(&["--listen", "nowhere"]), &["--listen", "HOST:PORT"]);
     refuses(with(&["--queue-texts", "8"]), &["--queue-texts 8", "--max-texts 64"]);

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ use limbic::backend::{Backend, BackendError, Cost};
 use limbic::decide::{Calibrator, Decider, Thresholds};
 use limbic::serve::engine::BackendFactory;
 use limbic::serve::model::ServedModel;
-use limbic::serve::{self, ServeError, Service, Settings};
+use limbic::serve::registry::{Opened, Opener};
+use limbic::serve::{self, ModelsConfig, ServeError, Service, Settings, Sockets};
 use limbic::spec::{Activation, LabelSet};
 use limbic::text::{Batch, Normalization, TextEncoder};
 use serde_json::{Value, json};
@@ -139,25 +141,37 @@ impl Plan {
     }
 
     pub fn start(self) -> Running {
-        let (gate, cost) = (Arc::clone(&self.gate), self.cost);
-        let backend = move || -> Box<dyn Backend> {
-            let gate = Arc::clone(&gate);
-            Box::new(Scripted::new(LABELS.len(), cost, move |batch| gate.pass(batch)))
-        };
-        let backends = (0..self.workers).map(|_| backend()).collect();
-        let rebuilds = self.rebuilds;
-        let factory: BackendFactory = Arc::new(move || {
-            let gone = || BackendError::Model { engine: "scripted", reason: "no more".to_owned() };
-            if rebuilds { Ok(backend()) } else { Err(gone()) }
-        });
-        let service = Service::new(model(), backends, factory, self.settings, Duration::from_millis(1)).unwrap();
-        Running::start(service)
+        let models = ModelsConfig { bundle: Some("scripted".into()), ..ModelsConfig::default() };
+        let settings = self.settings;
+        Running::start(Service::start(self.opener(|_| Ok(model())), &models, settings).unwrap())
+    }
+
+    /// Gives every model that `model` makes of a folder a scripted engine behind this plan's gate.
+    pub fn opener(self, model: impl Fn(&Path) -> Result<ServedModel, ServeError> + Send + Sync + 'static) -> Opener {
+        let (gate, cost) = (self.gate, self.cost);
+        let (workers, rebuilds) = (self.workers, self.rebuilds);
+        Arc::new(move |folder| {
+            let model = model(folder)?;
+            let (gate, labels) = (Arc::clone(&gate), model.decider.labels().len());
+            let backend = move || -> Box<dyn Backend> {
+                let gate = Arc::clone(&gate);
+                Box::new(Scripted::new(labels, cost, move |batch| gate.pass(batch)))
+            };
+            let backends = (0..workers).map(|_| backend()).collect();
+            let factory: BackendFactory = Arc::new(move || {
+                let gone = || BackendError::Model { engine: "scripted", reason: "no more".to_owned() };
+                if rebuilds { Ok(backend()) } else { Err(gone()) }
+            });
+            Ok(Opened { model, backends, factory })
+        })
     }
 }
 
 /// A server in this process. Dropping it stops it and waits.
 pub struct Running {
     pub address: SocketAddr,
+    /// Where it was started with one.
+    pub admin: Option<SocketAddr>,
     agent: ureq::Agent,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), ServeError>>>,
@@ -165,17 +179,27 @@ pub struct Running {
 
 impl Running {
     pub fn start(service: Service) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        Self::start_on(service, None)
+    }
+
+    pub fn start_with_admin(service: Service) -> Self {
+        Self::start_on(service, Some(TcpListener::bind("127.0.0.1:0").unwrap()))
+    }
+
+    fn start_on(service: Service, admin: Option<TcpListener>) -> Self {
+        let api = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = api.local_addr().unwrap();
+        let admin_address = admin.as_ref().map(|admin| admin.local_addr().unwrap());
+        let sockets = Sockets { api, admin };
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(serve::run(listener, service, async move {
+            runtime.block_on(serve::run(sockets, service, async move {
                 let _ = stopped.await;
             }))
         });
         let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
-        Self { address, agent, stop: Some(stop), thread: Some(thread) }
+        Self { address, admin: admin_address, agent, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Says "stop", and returns at once.
@@ -205,7 +229,21 @@ impl Running {
     }
 
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        self.send_to(self.address, (method, path), headers, body)
+    }
+
+    /// A change to the models.
+    pub fn change(&self, path: &str, body: &Value) -> Reply {
+        let headers = [("content-type", "application/json")];
+        self.send_to(self.admin.unwrap(), ("POST", path), &headers, body.to_string().as_bytes())
+    }
+
+    pub fn get_admin(&self, path: &str) -> Reply {
+        self.send_to(self.admin.unwrap(), ("GET", path), &[], b"")
+    }
+
+    fn send_to(&self, address: SocketAddr, (method, path): (&str, &str), headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{address}{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -234,7 +272,7 @@ impl Running {
 
     /// The value of one metric series, zero when it is absent.
     pub fn metric(&self, series: &str) -> f64 {
-        let page = self.get("/metrics").body;
+        let page = if self.admin.is_some() { self.get_admin("/metrics") } else { self.get("/metrics") }.body;
         let line = page.lines().find_map(|line| line.strip_prefix(series).and_then(|rest| rest.strip_prefix(' ')));
         line.map_or(0.0, |value| value.parse().unwrap())
     }

@@ -1,13 +1,20 @@
 //! Many at once: batching that changes no answer, overload, deadlines, clients that leave,
 //! engines that fail.
 
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use limbic::backend::{Backend, BackendError, Cost};
+use limbic::decide::Logits;
+use limbic::serve::engine::BackendFactory;
+use limbic::serve::registry::{Opened, Opener};
+use limbic::serve::{ModelsConfig, Service, Settings};
+use limbic::text::Batch;
 use serde_json::{Value, json};
 
-use super::harness::{Gate, Plan, Reply, Running, until};
+use super::harness::{Gate, LABELS, Plan, Reply, Running, model, until};
 
 fn scores(reply: &Reply) -> Value {
     reply.json()["results"][0]["scores"].clone()
@@ -163,7 +170,8 @@ fn one_bad_text_does_not_fail_its_batch_mates() {
     server.post("/v1/emotions", &json!({"input": ["a", "b", "c"]})).expect(500);
     thread::scope(|scope| {
         let held = occupy(scope, &server, &gate, 1);
-        let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| server.classify("so happy"))).collect();
+        let texts = ["so happy", "so sad", "so what"];
+        let waiting: Vec<_> = texts.map(|text| scope.spawn(|| server.classify(text))).into_iter().collect();
         until("three wait", || server.metric("limbic_queue_texts") == 3.0);
         gate.refuse_next(2);
         gate.open();
@@ -172,4 +180,121 @@ fn one_bad_text_does_not_fail_its_batch_mates() {
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 200, 500]);
     });
+}
+
+#[test]
+fn what_waits_twice_is_computed_once() {
+    let gate = Arc::new(Gate::default());
+    let server = Plan { gate: Arc::clone(&gate), ..Plan::default() }.start();
+    let alone: Vec<Value> = ["again", "another"].map(|text| scores(&server.classify(text).expect(200))).into();
+    assert_ne!(alone[0], alone[1]);
+    let (texts, batches) = (gate.texts(), gate.batches());
+    thread::scope(|scope| {
+        let held = occupy(scope, &server, &gate, 1);
+        let singles: Vec<_> = (0..5).map(|_| scope.spawn(|| server.classify("again"))).collect();
+        let list = scope.spawn(|| server.post("/v1/emotions", &json!({"input": ["another", "again", "again"]})));
+        until("eight wait", || server.metric("limbic_queue_texts") == 8.0);
+        gate.open();
+        for single in singles {
+            assert_eq!(scores(&single.join().unwrap().expect(200)), alone[0]);
+        }
+        let answer = list.join().unwrap().expect(200).json();
+        for (at, expected) in [(0, &alone[1]), (1, &alone[0]), (2, &alone[0])] {
+            assert_eq!(&answer["results"][at]["scores"], expected);
+        }
+        held.join().unwrap().expect(200);
+    });
+    assert_eq!((gate.texts(), gate.batches()), (texts + 3, batches + 2), "the held text, and two of eight");
+    assert_eq!(server.metric("limbic_coalesced_texts_total"), 6.0);
+}
+
+#[test]
+fn an_answer_is_kept_only_where_that_is_asked_for() {
+    for (bytes, computed) in [(None, 4), (NonZeroU64::new(1 << 20), 2)] {
+        let gate = Arc::new(Gate::default());
+        let mut plan = Plan { gate: Arc::clone(&gate), ..Plan::default() };
+        plan.settings.cache_bytes = bytes;
+        let server = plan.start();
+        let first = server.classify("so happy").expect(200).json();
+        let again = server.classify("so happy").expect(200).json();
+        assert_eq!(first["results"], again["results"]);
+        // Kept are logits: what is decided of them is each request's own business.
+        let undecided = json!({"input": ["so happy", "new"], "thresholds": "none", "logits": true});
+        let undecided = server.post("/v1/emotions", &undecided).expect(200).json();
+        assert_eq!(undecided["results"][0]["scores"], first["results"][0]["scores"]);
+        assert!(undecided["results"][0].get("labels").is_none());
+        assert_eq!(gate.texts(), computed, "with {bytes:?}");
+        let lookups = ["hit", "miss"].map(|outcome| server.metric(&format!("limbic_cache_lookups_total{{outcome=\"{outcome}\"}}")));
+        assert_eq!(lookups, if bytes.is_some() { [2.0, 2.0] } else { [0.0, 0.0] });
+    }
+}
+
+#[test]
+fn what_is_urgent_goes_first() {
+    let gate = Arc::new(Gate::default());
+    let mut plan = Plan { gate: Arc::clone(&gate), ..Plan::default() };
+    plan.settings.batch_tokens = NonZeroUsize::MIN;
+    let server = plan.start();
+    let ask = |priority: &str, text: &str| {
+        let headers = [("content-type", "application/json"), ("x-request-priority", priority)];
+        server.send("POST", "/v1/emotions", &headers, json!({"input": text}).to_string().as_bytes())
+    };
+    let waiting = |count: f64| until("it waits", || server.metric("limbic_queue_texts") == count);
+    thread::scope(|scope| {
+        let held = occupy(scope, &server, &gate, 1);
+        let patient = scope.spawn(|| ask("low", "whenever"));
+        waiting(1.0);
+        let usual = scope.spawn(|| server.classify("as usual"));
+        waiting(2.0);
+        let urgent = scope.spawn(|| ask("high", "at once"));
+        waiting(3.0);
+        // The next two batches fail, each of one text: that shows whose they were.
+        gate.refuse_next(2);
+        gate.open();
+        held.join().unwrap().expect(200);
+        let statuses = [urgent, usual, patient].map(|thread| thread.join().unwrap().status);
+        assert_eq!(statuses, [500, 500, 200]);
+    });
+    let wrong = ask("soon", "never").expect(422).json();
+    assert_eq!(wrong["errors"][0]["header"], "x-request-priority");
+}
+
+/// Logits that are none, for texts of more than `MANY` tokens.
+struct Broken;
+
+const MANY: usize = 8;
+
+impl Backend for Broken {
+    fn forward(&mut self, batch: &Batch) -> Result<Logits, BackendError> {
+        let value = |ids: &[u32]| if ids.len() > MANY { f32::NAN } else { 1e4 };
+        let rows = batch.rows().flat_map(|ids| [value(ids), -value(ids), 0.0, 0.0]).collect();
+        Ok(Logits::new(LABELS.len(), rows)?)
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::Ragged
+    }
+
+    fn name(&self) -> &'static str {
+        "broken"
+    }
+}
+
+#[test]
+fn logits_that_are_no_numbers_fail_their_text_alone() {
+    let broken = || -> Box<dyn Backend> { Box::new(Broken) };
+    let factory: BackendFactory = Arc::new(move || Ok(broken()));
+    let opener: Opener = Arc::new(move |_| Ok(Opened { model: model(), backends: vec![broken()], factory: Arc::clone(&factory) }));
+    let models = ModelsConfig { bundle: Some("broken".into()), ..ModelsConfig::default() };
+    let server = Running::start(Service::start(opener, &models, Settings::default()).unwrap());
+    let long = "again ".repeat(MANY);
+    assert_eq!(server.classify(&long).expect(500).json()["code"], "internal");
+    server.post("/v1/emotions", &json!({"input": ["ok", long]})).expect(500);
+    // Far from zero, and still numbers between 0 and 1.
+    let result = server.classify("ok").expect(200).json()["results"][0].clone();
+    for label in LABELS {
+        let score = result["scores"][label].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&score), "{result}");
+    }
+    server.get("/health/ready").expect(200);
 }

@@ -78,9 +78,12 @@ fn names_are_the_agreed_ones() {
         "limbic_batch_padding_ratio",
         "limbic_batch_texts",
         "limbic_batch_tokens",
+        "limbic_cache_lookups_total",
+        "limbic_coalesced_texts_total",
         "limbic_label_positive_total",
         "limbic_model_info",
         "limbic_model_load_duration_seconds",
+        "limbic_model_loads_total",
         "limbic_queue_texts",
         "limbic_queue_tokens",
         "limbic_rejected_total",
@@ -90,7 +93,9 @@ fn names_are_the_agreed_ones() {
         "limbic_truncated_texts_total",
     ];
     assert_eq!(names, BTreeSet::from(expected));
+    // Those of a shadow come with the first shadow.
     assert!(body.contains("limbic_truncated_texts_total 1"));
+    assert!(body.contains("limbic_model_loads_total{outcome=\"loaded\"} 1"));
     assert!(
         body.contains(
             "limbic_model_info{backend=\"scripted\",digest=\"sha256:0123\",model=\"scripted\",precision=\"fp32\",version=\"7\"} 1"

@@ -4,11 +4,16 @@
 //! which computes when the test says so. Those about the whole walk use the tiny bundle.
 
 mod binary;
+mod crowd;
 mod errors;
 mod harness;
 mod lifecycle;
 mod limits;
 mod load;
 mod metrics;
+mod models;
 mod policy;
+mod shadow;
 mod shapes;
+mod swaps;
+mod zoo;

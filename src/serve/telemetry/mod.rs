@@ -1,0 +1,225 @@
+//! Every figure the server tells Prometheus, under names that `docs` and dashboards may rely on.
+//!
+//! Label values come from closed sets: routes are templates, codes are statuses this server
+//! sends, models and labels are those of bundles its operator loaded. No path, id or name that a
+//! client chose ever becomes a series. Base units: seconds, tokens, texts.
+
+mod make;
+mod shadow;
+mod words;
+
+pub use self::shadow::{Pair, ShadowFigures};
+pub use self::words::{BatchSize, Load, ModelInfo, Rejection, Sample, Shadowed, Stage};
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use self::make::{ONCE, counter, counters, gauge, gauges, histogram, powers_of_two, seconds, tenths};
+use self::shadow::ShadowMetrics;
+use super::routes::Route;
+use crate::spec::LabelSet;
+
+/// The registry and its metrics.
+pub struct Telemetry {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_seconds: Histogram,
+    stages: [Histogram; 4],
+    sampled: Mutex<Sampled>,
+    batch_texts: Histogram,
+    batch_tokens: Histogram,
+    padding: Histogram,
+    coalesced: IntCounter,
+    /// Misses, hits.
+    lookups: [IntCounter; 2],
+    rejected: [IntCounter; 5],
+    truncated: IntCounter,
+    positives: IntCounterVec,
+    loads: [IntCounter; 2],
+    shadow: ShadowMetrics,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Telemetry {
+    /// Registers everything that does not depend on a model.
+    ///
+    /// # Panics
+    /// Never: names are constants.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let requests = counters(&registry, "limbic_requests_total", "Responses sent, by route template and status.", &["route", "code"]);
+        // Unknown paths are one series, and it stands from the start.
+        requests.with_label_values(&[Route::Unmatched.pattern(), "404"]).reset();
+        let stage = HistogramOpts::new("limbic_stage_duration_seconds", "Time of a request spent in each stage.").buckets(seconds());
+        let stages = HistogramVec::new(stage, &["stage"]).expect(ONCE);
+        registry.register(Box::new(stages.clone())).expect(ONCE);
+        let rejected = counters(&registry, "limbic_rejected_total", "Requests that got no answer, by reason.", &["reason"]);
+        let lookups = counters(&registry, "limbic_cache_lookups_total", "Texts looked up in the response cache.", &["outcome"]);
+        let loads = counters(&registry, "limbic_model_loads_total", "Tries to load a model while serving or before.", &["outcome"]);
+        Self {
+            requests,
+            request_seconds: histogram(
+                &registry,
+                "limbic_request_duration_seconds",
+                "Time from a request's head to its answer, routes that classify.",
+                seconds(),
+            ),
+            stages: Stage::ALL.map(|stage| stages.with_label_values(&[stage.name()])),
+            sampled: Mutex::new(Sampled::register(&registry)),
+            batch_texts: histogram(&registry, "limbic_batch_texts", "Different texts in a computed batch.", powers_of_two(0, 9)),
+            batch_tokens: histogram(
+                &registry,
+                "limbic_batch_tokens",
+                "Tokens in a computed batch, padding not counted.",
+                powers_of_two(3, 15),
+            ),
+            padding: histogram(
+                &registry,
+                "limbic_batch_padding_ratio",
+                "Real tokens over texts times the longest: 1 is no padding.",
+                tenths(),
+            ),
+            coalesced: counter(&registry, "limbic_coalesced_texts_total", "Texts that shared the computation of an equal one."),
+            lookups: ["miss", "hit"].map(|outcome| lookups.with_label_values(&[outcome])),
+            rejected: Rejection::ALL.map(|reason| rejected.with_label_values(&[reason.name()])),
+            truncated: counter(&registry, "limbic_truncated_texts_total", "Texts cut to the model's maximum length."),
+            positives: counters(&registry, "limbic_label_positive_total", "Texts that a label was decided for.", &["model", "label"]),
+            loads: Load::ALL.map(|outcome| loads.with_label_values(&[outcome.name()])),
+            shadow: ShadowMetrics::register(&registry),
+            registry,
+        }
+    }
+
+    /// The counters of a model's decisions, in the order of its labels. A name keeps its counters
+    /// from one version to the next.
+    #[must_use]
+    pub fn positives(&self, model: &str, labels: &LabelSet) -> Vec<IntCounter> {
+        labels.names().iter().map(|label| self.positives.with_label_values(&[model, label])).collect()
+    }
+
+    /// The figures of a shadow of `model` over the labels that both have.
+    #[must_use]
+    pub fn shadow(&self, model: &str, labels: &[&str]) -> ShadowFigures {
+        ShadowFigures::new(&self.shadow, model, labels)
+    }
+
+    /// One response, as its status leaves.
+    pub(super) fn response(&self, route: Route, status: u16, took: Duration) {
+        let mut buffer = [0; 3];
+        self.requests.with_label_values(&[route.pattern(), status_text(status, &mut buffer)]).inc();
+        if route.classifies() {
+            self.request_seconds.observe(took.as_secs_f64());
+        }
+    }
+
+    /// Time spent in one stage of one request.
+    pub fn stage(&self, stage: Stage, took: Duration) {
+        self.stages[stage as usize].observe(took.as_secs_f64());
+    }
+
+    /// One computed batch.
+    pub fn batch(&self, size: BatchSize) {
+        self.batch_texts.observe(size.texts as f64);
+        self.batch_tokens.observe(size.tokens as f64);
+        self.padding.observe(size.tokens as f64 / (size.texts * size.longest).max(1) as f64);
+    }
+
+    /// One request without an answer.
+    pub fn rejected(&self, reason: Rejection) {
+        self.rejected[reason as usize].inc();
+    }
+
+    /// One text that was cut.
+    pub fn truncated(&self) {
+        self.truncated.inc();
+    }
+
+    /// Texts of one batch that were computed along with an equal one.
+    pub fn coalesced(&self, texts: usize) {
+        self.coalesced.inc_by(texts as u64);
+    }
+
+    /// One text looked up in a response cache.
+    pub fn recalled(&self, found: bool) {
+        self.lookups[usize::from(found)].inc();
+    }
+
+    /// One try to load a model.
+    pub fn loaded(&self, outcome: Load) {
+        self.loads[outcome as usize].inc();
+    }
+
+    /// Everything in the text exposition format, with what the caller sampled at this moment.
+    ///
+    /// # Errors
+    /// When the encoder refuses a metric family.
+    pub fn render(&self, sample: &Sample) -> Result<Vec<u8>, prometheus::Error> {
+        // Held until the page is gathered: two scrapes at once would empty each other's gauges.
+        let sampled = self.sampled.lock().unwrap_or_else(PoisonError::into_inner);
+        sampled.set(sample);
+        let families = self.registry.gather();
+        drop(sampled);
+        let mut page = Vec::new();
+        TextEncoder::new().encode(&families, &mut page)?;
+        Ok(page)
+    }
+}
+
+/// Gauges that say how things stand as the page is written. Nothing sets them in between, so a
+/// version that was swapped out leaves no series behind.
+struct Sampled {
+    queue_texts: IntGauge,
+    queue_tokens: IntGauge,
+    info: IntGaugeVec,
+    load: GaugeVec,
+}
+
+impl Sampled {
+    fn register(registry: &Registry) -> Self {
+        let info = Opts::new("limbic_model_info", "A version that can be asked; always 1.");
+        let info = IntGaugeVec::new(info, &["model", "version", "digest", "backend", "precision"]).expect(ONCE);
+        registry.register(Box::new(info.clone())).expect(ONCE);
+        Self {
+            queue_texts: gauge(registry, "limbic_queue_texts", "Texts waiting or with a place reserved."),
+            queue_tokens: gauge(registry, "limbic_queue_tokens", "Tokens waiting."),
+            info,
+            load: gauges(
+                registry,
+                "limbic_model_load_duration_seconds",
+                "Time to open, verify and warm the version.",
+                &["model", "version"],
+            ),
+        }
+    }
+
+    fn set(&self, sample: &Sample) {
+        self.queue_texts.set(i64::try_from(sample.depth.texts).unwrap_or(i64::MAX));
+        self.queue_tokens.set(i64::try_from(sample.depth.tokens).unwrap_or(i64::MAX));
+        self.info.reset();
+        self.load.reset();
+        for model in &sample.models {
+            let (name, version) = (model.name.as_str(), model.version.as_str());
+            self.info.with_label_values(&[name, version, &model.digest, model.backend, model.precision]).set(1);
+            self.load.with_label_values(&[name, version]).set(model.load.as_secs_f64());
+        }
+    }
+}
+
+/// Three digits without an allocation.
+fn status_text(status: u16, buffer: &mut [u8; 3]) -> &str {
+    for (digit, scale) in buffer.iter_mut().zip([100, 10, 1]) {
+        *digit = b'0' + u8::try_from(status / scale % 10).unwrap_or(0);
+    }
+    std::str::from_utf8(buffer).unwrap_or("000")
+}
