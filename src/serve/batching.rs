@@ -18,6 +18,18 @@ const LOOKAHEAD: usize = 256;
 /// Below it, two batches are quicker than one.
 const MIN_FILL: f64 = 0.7;
 
+/// How urgent a request is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Priority {
+    /// Somebody is waiting for this very answer.
+    High,
+    /// What is said when nothing is said.
+    #[default]
+    Normal,
+    /// Work in bulk: it fills what others leave.
+    Low,
+}
+
 /// One text in the queue, as the policy sees it. The queue is in order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {

@@ -9,6 +9,7 @@
 //! | `routes`, `wire` | the paths; their JSON, checked going in and ordered going out |
 //! | [`engine`], [`batching`] | admission, the queue, the workers; which texts go together |
 //! | [`error`] | everything that can go wrong with a request, and its status |
+//! | `label_sets` | the label sets that answers can be given in, as published data |
 //! | [`telemetry`] | the metrics |
 //! | [`probe`] | the client side of a health check |
 //!
@@ -29,6 +30,7 @@ pub mod telemetry;
 mod app;
 mod clock;
 mod edge;
+mod label_sets;
 mod routes;
 mod shutdown;
 mod wire;

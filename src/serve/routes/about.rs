@@ -4,8 +4,10 @@ use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
+use super::served;
 use crate::serve::app::App;
 use crate::serve::error::ApiError;
+use crate::serve::label_sets;
 
 /// `GET /`: where to go from here.
 pub(super) async fn signpost(app: web::Data<App>) -> HttpResponse {
@@ -13,8 +15,11 @@ pub(super) async fn signpost(app: web::Data<App>) -> HttpResponse {
         "name": "limbic",
         "version": env!("CARGO_PKG_VERSION"),
         "model": app.model.name,
-        "classify": ["POST /v1/emotions", "POST /predict", "POST /"],
-        "about": ["GET /v1/models", "GET /health/ready", "GET /health/live", "GET /metrics"],
+        "classify": [
+            "POST /v1/emotions", "POST /v1/emotions/bulk", "POST /predict", "POST /", "POST /v2/models/{model}/infer", "POST /v1/classify",
+            "POST /v1/moderations",
+        ],
+        "about": ["GET /v1/models", "GET /v1/label_sets", "GET /v2", "GET /health/ready", "GET /health/live", "GET /metrics"],
     }))
 }
 
@@ -27,12 +32,15 @@ pub(super) async fn models(app: web::Data<App>) -> HttpResponse {
     }))
 }
 
+/// `GET /v1/label_sets`: the label sets that answers can be given in, as they are published.
+pub(super) async fn label_sets() -> HttpResponse {
+    let data: Vec<&serde_json::Value> = label_sets::all().iter().map(|set| &set.published).collect();
+    HttpResponse::Ok().json(json!({"object": "list", "data": data}))
+}
+
 /// `GET /v1/models/{id}`: the card.
 pub(super) async fn model(app: web::Data<App>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    if *id != app.model.name {
-        return Err(ApiError::UnknownModel(app.model.name.clone()));
-    }
-    Ok(HttpResponse::Ok().json(&app.model.card))
+    Ok(HttpResponse::Ok().json(&served(&app, &id, None)?.card))
 }
 
 /// `GET /health/live`: the process runs and its HTTP side answers.

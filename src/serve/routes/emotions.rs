@@ -5,14 +5,18 @@ use actix_web::{HttpRequest, HttpResponse};
 use uuid::Uuid;
 
 use super::classify::{Ask, Classified, classify};
+use super::explain::explain;
 use super::intake::{self, Deadline};
+use super::judge::Judge;
 use crate::decide::Prediction;
 use crate::serve::app::App;
+use crate::serve::batching::Priority;
 use crate::serve::edge::Call;
 use crate::serve::error::ApiError;
 use crate::serve::wire::emotions::{
-    ByLabel, Deciding, EmotionsAnswer, EmotionsRequest, ModelRef, Names, TextResult, ThresholdsUsed, Usage,
+    EmotionsAnswer, EmotionsRequest, Explanation, Granularity, LongText, MappedSet, ModelRef, TextResult, ThresholdsUsed, Usage,
 };
+use crate::text::Parts;
 
 /// Calibrated scores of every label, and the labels that hold.
 pub(super) async fn emotions(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, ApiError> {
@@ -20,44 +24,61 @@ pub(super) async fn emotions(request: HttpRequest, payload: Payload, app: Data<A
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
         let mut asked = EmotionsRequest::parse(body, &app.model, app.text_limits())?;
-        let texts = std::mem::take(&mut asked.texts);
-        let ask = Ask { texts, long_text: asked.long_text, pointer: |at| asked.pointer(at) };
-        let classified = classify(&app, ask, deadline).await?;
-        Ok(classified.respond(&app, &answer(&app, &asked, &classified)))
+        let texts = std::mem::take(&mut asked.inputs.texts);
+        let (classified, answer) = answer(&app, &asked, texts, Priority::Normal, deadline).await?;
+        Ok(classified.respond(&app, &answer))
     };
     deadline.bound(work).await
 }
 
-fn answer<'a>(app: &'a App, asked: &'a EmotionsRequest, classified: &Classified) -> EmotionsAnswer<'a> {
-    let model = &*app.model;
-    let logits = &classified.answer.logits;
-    let thresholds = ThresholdsUsed::of(&asked.deciding, model);
-    let predictions = match &asked.deciding {
-        Deciding::Bundle | Deciding::Nothing => model.decider.decide(logits),
-        Deciding::Request(thresholds) => model.decider.decide_with(logits, thresholds),
+/// The answer to a checked request, whose texts were taken out of it.
+///
+/// # Errors
+/// As [`classify`] and [`explain`].
+pub(super) async fn answer<'a>(
+    app: &'a App,
+    asked: &'a EmotionsRequest,
+    texts: Vec<String>,
+    priority: Priority,
+    deadline: Deadline,
+) -> Result<(Classified, EmotionsAnswer<'a>), ApiError> {
+    let kept = if asked.explain.is_some() { texts.clone() } else { Vec::new() };
+    let parts = if asked.reader.granularity == Granularity::Sentence { Parts::Sentences } else { Parts::None };
+    let ask = Ask { texts, long_text: asked.reader.long_text, parts, priority, pointer: |at| asked.inputs.place(at) };
+    let classified = classify(app, ask, deadline).await?;
+    let judge = Judge::new(&app.model, asked, &classified);
+    let predictions: Vec<Prediction> = classified.texts.iter().map(|text| judge.prediction(&text.whole)).collect();
+    let explanations = match asked.explain {
+        Some(_) => explain(app, asked, kept, &predictions, deadline).await?.into_iter().map(Some).collect(),
+        None => predictions.iter().map(|_| None).collect(),
     };
-    let names = model.decider.labels().names();
-    let rows = predictions.into_iter().zip(&classified.sizes).enumerate();
-    let results = rows.map(|(index, (prediction, size))| TextResult {
-        index,
-        scores: ByLabel::largest(names, &prediction.scores, asked.top_k.unwrap_or(names.len())),
-        logits: asked.logits.then(|| ByLabel::all(names, logits.row(index))),
-        labels: held(app, asked, prediction),
-        thresholds: thresholds.clone(),
-        tokens: size.tokens,
-        truncated: size.truncated,
-    });
-    let results: Vec<TextResult<'a>> = results.collect();
-    let tokens = classified.sizes.iter().map(|size| size.tokens).sum();
-    let usage = Usage { texts: results.len(), tokens };
-    EmotionsAnswer { id: Uuid::now_v7().to_string(), model: ModelRef::from(model), results, usage }
+    predictions.iter().flat_map(|prediction| &prediction.labels).for_each(|&label| app.telemetry.positive(label));
+    let results = results(&judge, predictions, explanations, (app, asked));
+    let usage = Usage { texts: results.len(), tokens: classified.rows.iter().map(|row| row.tokens).sum() };
+    let label_set = asked.label_set.as_ref().map(|(set, map)| MappedSet::of(set, map, &app.model));
+    let answer = EmotionsAnswer { id: Uuid::now_v7().to_string(), model: ModelRef::from(&*app.model), label_set, results, usage };
+    Ok((classified, answer))
 }
 
-/// The labels decided, counted; nothing when the request wanted no decision.
-fn held<'a>(app: &'a App, asked: &EmotionsRequest, prediction: Prediction) -> Option<Names<'a>> {
-    if asked.deciding == Deciding::Nothing {
-        return None;
-    }
-    prediction.labels.iter().for_each(|&label| app.telemetry.positive(label));
-    Some(Names::held(app.model.decider.labels().names(), prediction))
+fn results<'a>(
+    judge: &Judge<'a, '_>,
+    predictions: Vec<Prediction>,
+    explanations: Vec<Option<Explanation<'a>>>,
+    (app, asked): (&'a App, &'a EmotionsRequest),
+) -> Vec<TextResult<'a>> {
+    let thresholds = ThresholdsUsed::of(&asked.deciding, &app.model);
+    let windowed = matches!(asked.reader.long_text, LongText::Window { .. });
+    let rows = judge.classified.texts.iter().zip(predictions).zip(explanations).enumerate();
+    let results = rows.map(|(index, ((text, prediction), explanation))| TextResult {
+        index,
+        verdict: judge.verdict(&text.whole, prediction),
+        thresholds: thresholds.clone(),
+        tokens: judge.classified.tokens(&text.whole),
+        truncated: judge.classified.truncated(&text.whole),
+        aggregation: windowed.then(|| asked.reader.aggregation.name()),
+        spans: judge.sentences(text),
+        windows: judge.windows(text),
+        explanation,
+    });
+    results.collect()
 }

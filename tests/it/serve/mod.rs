@@ -4,11 +4,14 @@
 //! which computes when the test says so. Those about the whole walk use the tiny bundle.
 
 mod binary;
+mod bulk;
 mod errors;
 mod harness;
 mod lifecycle;
 mod limits;
 mod load;
 mod metrics;
+mod oip;
+mod parts;
 mod policy;
 mod shapes;
