@@ -17,6 +17,7 @@ use super::boot::{ServeError, Service};
 use super::config::{Limits, Settings};
 use super::edge;
 use super::engine::Engine;
+use super::error::ApiError;
 use super::model::ServedModel;
 use super::routes;
 use super::shutdown::Lifecycle;
@@ -37,7 +38,34 @@ pub(crate) struct App {
     pub(crate) lifecycle: Arc<Lifecycle>,
 }
 
+/// The model that answers one request, from its first look to its last.
+#[derive(Clone)]
+pub(crate) struct Chosen {
+    pub(crate) model: Arc<ServedModel>,
+    pub(crate) engine: Arc<Engine>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Chosen {
+    /// One text that `label` (a position) was decided for.
+    pub(crate) fn positive(&self, label: usize) {
+        self.telemetry.positive(label);
+    }
+}
+
 impl App {
+    /// Who answers a request that names `model`, as `name` or `name@version`, or none.
+    ///
+    /// # Errors
+    /// [`ApiError::UnknownModel`].
+    pub(crate) fn choose(&self, model: Option<&str>) -> Result<Chosen, ApiError> {
+        let ServedModel { name, version, .. } = &*self.model;
+        if model.is_some_and(|asked| asked != name && asked != format!("{name}@{version}")) {
+            return Err(ApiError::UnknownModel(name.clone()));
+        }
+        Ok(Chosen { model: Arc::clone(&self.model), engine: Arc::clone(&self.engine), telemetry: Arc::clone(&self.telemetry) })
+    }
+
     pub(crate) fn text_limits(&self) -> TextLimits {
         let Limits { texts, characters, windowed_characters, .. } = self.settings.limits;
         TextLimits { texts: texts.get(), characters, windowed_characters }

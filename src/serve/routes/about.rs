@@ -4,7 +4,6 @@ use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use super::served;
 use crate::serve::app::App;
 use crate::serve::error::ApiError;
 use crate::serve::label_sets;
@@ -40,7 +39,7 @@ pub(super) async fn label_sets() -> HttpResponse {
 
 /// `GET /v1/models/{id}`: the card.
 pub(super) async fn model(app: web::Data<App>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Ok().json(&served(&app, &id, None)?.card))
+    Ok(HttpResponse::Ok().json(&app.choose(Some(&id))?.model.card))
 }
 
 /// `GET /health/live`: the process runs and its HTTP side answers.

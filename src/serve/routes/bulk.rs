@@ -63,12 +63,12 @@ async fn next(lines: &mut Lines, app: &App) -> Option<Line> {
         () = app.lifecycle.draining() => None,
         line = lines.next() => Some(line),
     };
-    line.unwrap_or_else(|| lines.end(ApiError::Draining(app.engine.retry_after())))
+    line.unwrap_or_else(|| lines.end(ApiError::Draining(1)))
 }
 
 /// What is written for one line, its line feed included.
 async fn written(app: &App, line: Line, request_id: &str, deadline: Deadline) -> Vec<u8> {
-    let deadline = deadline.renewed(clock::now());
+    let deadline = deadline.renewed(clock::now()).with(Priority::Low);
     let mut id = None;
     let outcome = deadline.bound(answered(app, line.number, line.content, (&mut id, deadline))).await;
     outcome.unwrap_or_else(|error| {
@@ -85,10 +85,11 @@ async fn answered(
     let content = content?;
     let mut body = intake::off_workers(content.len(), move || Node::parse(&content)).await?;
     *id = take_id(&mut body)?;
-    let mut asked = EmotionsRequest::parse(body, &app.model, app.text_limits())?;
+    let chosen = app.choose(body.member("model"))?;
+    let mut asked = EmotionsRequest::parse(body, &chosen.model, app.text_limits())?;
     let texts = std::mem::take(&mut asked.inputs.texts);
     loop {
-        match answer(app, &asked, texts.clone(), Priority::Low, deadline).await {
+        match answer(app, &chosen, &asked, texts.clone(), deadline).await {
             Err(ApiError::Overloaded(_)) => sleep(PAUSE).await,
             Err(error) => return Err(error),
             Ok((_, answer)) => return Ok(bytes(&BulkLine { line, id: id.as_deref(), outcome: Outcome::Answer(answer) })),

@@ -9,8 +9,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::intake::Deadline;
-use crate::serve::app::App;
-use crate::serve::batching::Priority;
+use crate::serve::app::{App, Chosen};
 use crate::serve::clock;
 use crate::serve::engine::{Answer, EngineError, Permit, Refusal};
 use crate::serve::error::{ApiError, Violation};
@@ -27,15 +26,14 @@ pub(super) struct Ask<P> {
     pub(super) texts: Vec<String>,
     pub(super) long_text: LongText,
     pub(super) parts: Parts,
-    pub(super) priority: Priority,
     /// Where text `i` stands in the body.
     pub(super) pointer: P,
 }
 
 impl<P: Fn(usize) -> String> Ask<P> {
-    /// Each text once, cut, at the usual priority.
+    /// Each text once, cut.
     pub(super) fn plain(texts: Vec<String>, pointer: P) -> Self {
-        Self { texts, long_text: LongText::Truncate, parts: Parts::None, priority: Priority::Normal, pointer }
+        Self { texts, long_text: LongText::Truncate, parts: Parts::None, pointer }
     }
 }
 
@@ -71,8 +69,13 @@ pub(super) struct Row {
 ///
 /// # Errors
 /// As [`compute`].
-pub(super) async fn classify<P: Fn(usize) -> String>(app: &App, ask: Ask<P>, deadline: Deadline) -> Result<Classified, ApiError> {
-    let classified = compute(app, ask, deadline).await?;
+pub(super) async fn classify<P: Fn(usize) -> String>(
+    app: &App,
+    chosen: &Chosen,
+    ask: Ask<P>,
+    deadline: Deadline,
+) -> Result<Classified, ApiError> {
+    let classified = compute(app, chosen, ask, deadline).await?;
     app.telemetry.stage(Stage::Tokenize, classified.tokenize);
     app.telemetry.stage(Stage::Queue, classified.answer.timings.queue);
     app.telemetry.stage(Stage::Infer, classified.answer.timings.infer);
@@ -85,19 +88,22 @@ pub(super) async fn classify<P: Fn(usize) -> String>(app: &App, ask: Ask<P>, dea
 /// # Errors
 /// [`ApiError`]: refused, too long where that was asked to be an error, too much to read, late, or
 /// failed.
-pub(super) async fn compute<P: Fn(usize) -> String>(app: &App, ask: Ask<P>, deadline: Deadline) -> Result<Classified, ApiError> {
-    let permit = app.engine.admit(ask.texts.len()).map_err(refused)?;
+pub(super) async fn compute<P: Fn(usize) -> String>(
+    app: &App,
+    chosen: &Chosen,
+    ask: Ask<P>,
+    deadline: Deadline,
+) -> Result<Classified, ApiError> {
+    let permit = chosen.engine.admit(ask.texts.len()).map_err(refused)?;
     let (started, texts) = (clock::now(), ask.texts.len());
     let reading = Reading { long: ask.long_text.long(), parts: ask.parts, most: app.settings.limits.passages.get() };
-    let read = read(Arc::clone(&app.model), ask.texts, reading).await?;
+    let read = read(Arc::clone(&chosen.model), ask.texts, reading).await?;
     let tokenize = clock::now().saturating_duration_since(started);
     if ask.long_text == LongText::Refuse {
-        check_lengths(&read, app.model.encoder.max_length(), ask.pointer)?;
+        check_lengths(&read, chosen.model.encoder.max_length(), ask.pointer)?;
     }
     let (texts, rows, encodings) = lay_out(read, texts);
-    let permit = grow(app, permit, (texts.len(), encodings.len()))?;
-    // The priority is the queue's to honour.
-    let _ = ask.priority;
+    let permit = grow(chosen, permit, (texts.len(), encodings.len()))?;
     let ticket = permit.submit(encodings, deadline.at).map_err(refused)?;
     let answer = ticket.wait().await.map_err(|error| failed(&error, deadline))?;
     Ok(Classified { texts, rows, answer, tokenize, done: clock::now() })
@@ -146,12 +152,12 @@ fn lay_out(read: Vec<ReadText>, texts: usize) -> (Vec<TextRows>, Vec<Row>, Vec<E
 }
 
 /// Places for every passage: the permit was for as many as there are texts.
-fn grow(app: &App, permit: Permit, (texts, passages): (usize, usize)) -> Result<Permit, ApiError> {
+fn grow(chosen: &Chosen, permit: Permit, (texts, passages): (usize, usize)) -> Result<Permit, ApiError> {
     if passages == texts {
         return Ok(permit);
     }
     drop(permit);
-    app.engine.admit(passages).map_err(refused)
+    chosen.engine.admit(passages).map_err(refused)
 }
 
 fn check_lengths(read: &[ReadText], limit: usize, pointer: impl Fn(usize) -> String) -> Result<(), ApiError> {

@@ -17,18 +17,19 @@ pub(super) async fn hugging_face(request: HttpRequest, payload: Payload, app: Da
     let deadline = Deadline::of(request.headers(), Call::of(&request).started, &app.settings.times)?;
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
+        let chosen = app.choose(None)?;
         let mut asked = HfRequest::parse(body, app.text_limits())?;
         let texts = std::mem::take(&mut asked.inputs.texts);
-        let classified = classify(&app, Ask::plain(texts, |at| asked.inputs.place(at)), deadline).await?;
-        let lists = rank(&app.model.decider, &classified.answer.logits, asked.scoring, asked.top_k.unwrap_or(usize::MAX));
+        let classified = classify(&app, &chosen, Ask::plain(texts, |at| asked.inputs.place(at)), deadline).await?;
+        let lists = rank(&chosen.model.decider, &classified.answer.logits, asked.scoring, asked.top_k.unwrap_or(usize::MAX));
         Ok(classified.respond(&app, &lists))
     };
     deadline.bound(work).await
 }
 
 /// `GET /info`: the model and the limits, as text-embeddings-inference tells them.
-pub(super) async fn info(app: Data<App>) -> HttpResponse {
-    HttpResponse::Ok().json(tei::info(&app.model, &app.settings))
+pub(super) async fn info(app: Data<App>) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(tei::info(&app.choose(None)?.model, &app.settings)))
 }
 
 /// `POST /predict`: all labels ranked; a list for one text, a list of lists for a batch.
@@ -36,11 +37,12 @@ pub(super) async fn predict(request: HttpRequest, payload: Payload, app: Data<Ap
     let deadline = Deadline::of(request.headers(), Call::of(&request).started, &app.settings.times)?;
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
+        let chosen = app.choose(None)?;
         let mut asked = TeiRequest::parse(body, app.text_limits())?;
         let texts = std::mem::take(&mut asked.texts);
         let ask = Ask { long_text: asked.long_text, ..Ask::plain(texts, |at| asked.pointer(at)) };
-        let classified = classify(&app, ask, deadline).await?;
-        let lists = rank(&app.model.decider, &classified.answer.logits, asked.scoring, usize::MAX);
+        let classified = classify(&app, &chosen, ask, deadline).await?;
+        let lists = rank(&chosen.model.decider, &classified.answer.logits, asked.scoring, usize::MAX);
         Ok(match asked.shape {
             Shape::Single => classified.respond(&app, &lists[0]),
             Shape::Batch => classified.respond(&app, &lists),

@@ -5,14 +5,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use uuid::Uuid;
 
 use super::classify::{Ask, Classified, classify};
-use super::explain::explain;
+use super::explain::Occlusion;
 use super::intake::{self, Deadline};
 use super::judge::Judge;
 use crate::decide::Prediction;
-use crate::serve::app::App;
-use crate::serve::batching::Priority;
+use crate::serve::app::{App, Chosen};
 use crate::serve::edge::Call;
 use crate::serve::error::ApiError;
+use crate::serve::model::ServedModel;
 use crate::serve::wire::emotions::{
     EmotionsAnswer, EmotionsRequest, Explanation, Granularity, LongText, MappedSet, ModelRef, TextResult, ThresholdsUsed, Usage,
 };
@@ -23,9 +23,10 @@ pub(super) async fn emotions(request: HttpRequest, payload: Payload, app: Data<A
     let deadline = Deadline::of(request.headers(), Call::of(&request).started, &app.settings.times)?;
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
-        let mut asked = EmotionsRequest::parse(body, &app.model, app.text_limits())?;
+        let chosen = app.choose(body.member("model"))?;
+        let mut asked = EmotionsRequest::parse(body, &chosen.model, app.text_limits())?;
         let texts = std::mem::take(&mut asked.inputs.texts);
-        let (classified, answer) = answer(&app, &asked, texts, Priority::Normal, deadline).await?;
+        let (classified, answer) = answer(&app, &chosen, &asked, texts, deadline).await?;
         Ok(classified.respond(&app, &answer))
     };
     deadline.bound(work).await
@@ -34,29 +35,30 @@ pub(super) async fn emotions(request: HttpRequest, payload: Payload, app: Data<A
 /// The answer to a checked request, whose texts were taken out of it.
 ///
 /// # Errors
-/// As [`classify`] and [`explain`].
+/// As [`classify`] and [`Occlusion::explain`].
 pub(super) async fn answer<'a>(
-    app: &'a App,
+    app: &App,
+    chosen: &'a Chosen,
     asked: &'a EmotionsRequest,
     texts: Vec<String>,
-    priority: Priority,
     deadline: Deadline,
 ) -> Result<(Classified, EmotionsAnswer<'a>), ApiError> {
+    let model = &*chosen.model;
     let kept = if asked.explain.is_some() { texts.clone() } else { Vec::new() };
     let parts = if asked.reader.granularity == Granularity::Sentence { Parts::Sentences } else { Parts::None };
-    let ask = Ask { texts, long_text: asked.reader.long_text, parts, priority, pointer: |at| asked.inputs.place(at) };
-    let classified = classify(app, ask, deadline).await?;
-    let judge = Judge::new(&app.model, asked, &classified);
+    let ask = Ask { texts, long_text: asked.reader.long_text, parts, pointer: |at| asked.inputs.place(at) };
+    let classified = classify(app, chosen, ask, deadline).await?;
+    let judge = Judge::new(model, asked, &classified);
     let predictions: Vec<Prediction> = classified.texts.iter().map(|text| judge.prediction(&text.whole)).collect();
     let explanations = match asked.explain {
-        Some(_) => explain(app, asked, kept, &predictions, deadline).await?.into_iter().map(Some).collect(),
+        Some(_) => Occlusion { app, chosen, asked, deadline }.explain(kept, &predictions).await?.into_iter().map(Some).collect(),
         None => predictions.iter().map(|_| None).collect(),
     };
-    predictions.iter().flat_map(|prediction| &prediction.labels).for_each(|&label| app.telemetry.positive(label));
-    let results = results(&judge, predictions, explanations, (app, asked));
+    predictions.iter().flat_map(|prediction| &prediction.labels).for_each(|&label| chosen.positive(label));
+    let results = results(&judge, predictions, explanations, (model, asked));
     let usage = Usage { texts: results.len(), tokens: classified.rows.iter().map(|row| row.tokens).sum() };
-    let label_set = asked.label_set.as_ref().map(|(set, map)| MappedSet::of(set, map, &app.model));
-    let answer = EmotionsAnswer { id: Uuid::now_v7().to_string(), model: ModelRef::from(&*app.model), label_set, results, usage };
+    let label_set = asked.label_set.as_ref().map(|(set, map)| MappedSet::of(set, map, model));
+    let answer = EmotionsAnswer { id: Uuid::now_v7().to_string(), model: ModelRef::from(model), label_set, results, usage };
     Ok((classified, answer))
 }
 
@@ -64,9 +66,9 @@ fn results<'a>(
     judge: &Judge<'a, '_>,
     predictions: Vec<Prediction>,
     explanations: Vec<Option<Explanation<'a>>>,
-    (app, asked): (&'a App, &'a EmotionsRequest),
+    (model, asked): (&'a ServedModel, &'a EmotionsRequest),
 ) -> Vec<TextResult<'a>> {
-    let thresholds = ThresholdsUsed::of(&asked.deciding, &app.model);
+    let thresholds = ThresholdsUsed::of(&asked.deciding, model);
     let windowed = matches!(asked.reader.long_text, LongText::Window { .. });
     let rows = judge.classified.texts.iter().zip(predictions).zip(explanations).enumerate();
     let results = rows.map(|(index, ((text, prediction), explanation))| TextResult {

@@ -12,11 +12,12 @@ use actix_web::web;
 use super::classify::{Ask, compute};
 use super::intake::Deadline;
 use crate::decide::Prediction;
-use crate::serve::app::App;
+use crate::serve::app::{App, Chosen};
 use crate::serve::batching::Priority;
 use crate::serve::error::{ApiError, Violation};
-use crate::serve::wire::emotions::{ByLabel, EmotionsRequest, Explain, Explanation, LongText, WordEffect};
-use crate::text::{Parts, Span, without};
+use crate::serve::model::ServedModel;
+use crate::serve::wire::emotions::{ByLabel, EmotionsRequest, Explain, Explanation, WordEffect};
+use crate::text::{Span, without};
 
 /// Variants that wait at a time.
 const AT_ONCE: usize = 16;
@@ -28,33 +29,56 @@ struct Variant {
     rest: String,
 }
 
-/// One explanation a text. `found` is what was said of each, in the model's own labels.
-///
-/// # Errors
-/// [`ApiError::TextTooLong`] over the limit of words, otherwise as [`compute`].
-pub(super) async fn explain<'a>(
-    app: &'a App,
-    asked: &'a EmotionsRequest,
-    texts: Vec<String>,
-    found: &[Prediction],
-    deadline: Deadline,
-) -> Result<Vec<Explanation<'a>>, ApiError> {
-    let told: Vec<Prediction> = found.iter().map(|prediction| asked.told(prediction.clone())).collect();
-    let labels: Vec<Vec<usize>> = told.iter().map(|prediction| explained(asked, prediction)).collect();
-    let names = asked.labels(&app.model).names();
-    let mut words: Vec<Vec<WordEffect<'a>>> = texts.iter().map(|_| Vec::new()).collect();
-    for some in variants(app, texts).await?.chunks(AT_ONCE) {
-        let rests = some.iter().map(|variant| variant.rest.clone()).collect();
-        let pointer = |_: usize| asked.inputs.pointer.to_owned();
-        let ask = Ask { texts: rests, long_text: LongText::Truncate, parts: Parts::None, priority: Priority::Low, pointer };
-        let probabilities = app.model.decider.probabilities(&compute(app, ask, deadline).await?.answer.logits);
-        for (row, Variant { text, word, .. }) in some.iter().enumerate() {
-            let without = asked.told(Prediction { scores: probabilities.row(row).to_vec(), labels: Vec::new() }).scores;
-            let effect = |&label: &usize| (label, told[*text].scores[label] - without[label]);
-            words[*text].push(WordEffect::new(*word, ByLabel::some(names, labels[*text].iter().map(effect).collect())));
+/// One request's explanations.
+pub(super) struct Occlusion<'a, 'r> {
+    pub(super) app: &'r App,
+    pub(super) chosen: &'a Chosen,
+    pub(super) asked: &'a EmotionsRequest,
+    pub(super) deadline: Deadline,
+}
+
+impl<'a> Occlusion<'a, '_> {
+    /// One explanation a text. `found` is what was said of each, in the model's own labels.
+    ///
+    /// # Errors
+    /// [`ApiError::TextTooLong`] over the limit of words, otherwise as [`compute`].
+    pub(super) async fn explain(&self, texts: Vec<String>, found: &[Prediction]) -> Result<Vec<Explanation<'a>>, ApiError> {
+        let (chosen, asked) = (self.chosen, self.asked);
+        let told: Vec<Prediction> = found.iter().map(|prediction| asked.told(prediction.clone())).collect();
+        let labels: Vec<Vec<usize>> = told.iter().map(|prediction| explained(asked, prediction)).collect();
+        let names = asked.labels(&chosen.model).names();
+        let mut words: Vec<Vec<WordEffect<'a>>> = texts.iter().map(|_| Vec::new()).collect();
+        for some in self.variants(texts).await?.chunks(AT_ONCE) {
+            let rests = some.iter().map(|variant| variant.rest.clone()).collect();
+            let ask = Ask::plain(rests, |_| asked.inputs.pointer.to_owned());
+            let classified = compute(self.app, chosen, ask, self.deadline.with(Priority::Low)).await?;
+            let probabilities = chosen.model.decider.probabilities(&classified.answer.logits);
+            for (row, Variant { text, word, .. }) in some.iter().enumerate() {
+                let without = asked.told(Prediction { scores: probabilities.row(row).to_vec(), labels: Vec::new() }).scores;
+                let effect = |&label: &usize| (label, told[*text].scores[label] - without[label]);
+                words[*text].push(WordEffect::new(*word, ByLabel::some(names, labels[*text].iter().map(effect).collect())));
+            }
         }
+        Ok(words.into_iter().map(Explanation::by_occlusion).collect())
     }
-    Ok(words.into_iter().map(Explanation::by_occlusion).collect())
+
+    async fn variants(&self, texts: Vec<String>) -> Result<Vec<Variant>, ApiError> {
+        let (model, limit) = (Arc::clone(&self.chosen.model), self.app.settings.limits.words.get());
+        web::block(move || variants(&model, &texts, limit)).await.unwrap_or(Err(ApiError::Internal))
+    }
+}
+
+/// Every text without each of its words, of which there are at most `limit` in all.
+fn variants(model: &ServedModel, texts: &[String], limit: usize) -> Result<Vec<Variant>, ApiError> {
+    let words: Vec<Vec<Span>> = texts.iter().map(|text| model.encoder.words(text)).collect();
+    let count: usize = words.iter().map(Vec::len).sum();
+    if count > limit {
+        let detail = format!("the texts have {count} words; an explanation takes at most {limit}");
+        return Err(ApiError::TextTooLong(vec![Violation::at("/explain", detail).over(limit, Some(count))]));
+    }
+    let variant = |(text, word): (usize, Span)| Variant { text, word, rest: without(&texts[text], word) };
+    let each = words.into_iter().enumerate().flat_map(|(text, words)| words.into_iter().map(move |word| (text, word)));
+    Ok(each.map(variant).collect())
 }
 
 /// The labels to explain, in the label set's order.
@@ -70,19 +94,4 @@ fn explained(asked: &EmotionsRequest, told: &Prediction) -> Vec<usize> {
     }
     labels.sort_unstable();
     labels
-}
-
-async fn variants(app: &App, texts: Vec<String>) -> Result<Vec<Variant>, ApiError> {
-    let (model, limit) = (Arc::clone(&app.model), app.settings.limits.words.get());
-    let work = move || {
-        let words: Vec<Vec<Span>> = texts.iter().map(|text| model.encoder.words(text)).collect();
-        let count: usize = words.iter().map(Vec::len).sum();
-        if count > limit {
-            let detail = format!("the texts have {count} words; an explanation takes at most {limit}");
-            return Err(ApiError::TextTooLong(vec![Violation::at("/explain", detail).over(limit, Some(count))]));
-        }
-        let variant = |(text, word): (usize, Span)| Variant { text, word, rest: without(&texts[text], word) };
-        Ok(words.into_iter().enumerate().flat_map(|(text, words)| words.into_iter().map(move |word| (text, word))).map(variant).collect())
-    };
-    web::block(work).await.unwrap_or(Err(ApiError::Internal))
 }

@@ -9,6 +9,7 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, He
 use actix_web::web::{self, Payload};
 use tokio::time::timeout;
 
+use crate::serve::batching::Priority;
 use crate::serve::config::{Limits, Settings, Times};
 use crate::serve::error::{ApiError, Violation};
 use crate::serve::wire::json::Node;
@@ -24,11 +25,14 @@ pub(super) const JSON: [&str; 1] = ["application/json"];
 /// The header in which a client says how long it will wait.
 const TIMEOUT: &str = "x-request-timeout-ms";
 
-/// When a request's answer stops being wanted.
+/// When a request's answer stops being wanted, and how urgent it is until then.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     pub(super) at: Instant,
     limit: Duration,
+    /// The queue's to honour.
+    #[allow(dead_code, reason = "the queue knows no priorities yet")]
+    priority: Priority,
 }
 
 impl Deadline {
@@ -48,17 +52,22 @@ impl Deadline {
                 Duration::from_millis(asked.ok_or_else(wrong)?).min(times.longest_deadline)
             }
         };
-        Ok(Self { at: started + limit, limit })
+        Ok(Self { at: started + limit, limit, priority: Priority::default() })
     }
 
     /// The same from `started` on: for a line that arrived later than its request's head.
     pub(super) fn renewed(self, started: Instant) -> Self {
-        Self { at: started + self.limit, limit: self.limit }
+        Self { at: started + self.limit, ..self }
     }
 
     /// At most `limit` after `started`, no later than this.
     pub(super) fn within(self, started: Instant, limit: Duration) -> Self {
-        if started + limit < self.at { Self { at: started + limit, limit } } else { self }
+        if started + limit < self.at { Self { at: started + limit, limit, ..self } } else { self }
+    }
+
+    /// The same at another urgency.
+    pub(super) fn with(self, priority: Priority) -> Self {
+        Self { priority, ..self }
     }
 
     /// Runs `work`, but no longer than this.

@@ -12,13 +12,9 @@ mod lines;
 mod oip;
 mod openai;
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, web};
 
-use super::app::App;
 use super::error::{ApiError, Dialect};
-use super::model::ServedModel;
 
 /// Every route there is. Metrics and logs know requests by these alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,15 +163,6 @@ impl Route {
     pub(crate) const fn classifies(self) -> bool {
         self.row().classifies
     }
-}
-
-/// The served model of that name, and of that version where one is said.
-fn served<'a>(app: &'a App, name: &str, version: Option<&str>) -> Result<&'a Arc<ServedModel>, ApiError> {
-    let model = &app.model;
-    if name == model.name && version.is_none_or(|version| version == model.version) {
-        return Ok(model);
-    }
-    Err(ApiError::UnknownModel(model.name.clone()))
 }
 
 /// Tells the framework all routes.

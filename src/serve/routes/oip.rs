@@ -8,9 +8,8 @@ use serde_json::json;
 
 use super::classify::{Ask, classify};
 use super::intake::{self, Deadline};
-use super::served;
 use crate::decide::Prediction;
-use crate::serve::app::App;
+use crate::serve::app::{App, Chosen};
 use crate::serve::edge::Call;
 use crate::serve::error::{ApiError, Violation};
 use crate::serve::wire::oip::{self, InferAnswer, InferRequest, Written};
@@ -24,6 +23,15 @@ pub(super) struct Named {
     version: Option<String>,
 }
 
+impl Named {
+    fn choose(&self, app: &App) -> Result<Chosen, ApiError> {
+        match &self.version {
+            None => app.choose(Some(&self.model)),
+            Some(version) => app.choose(Some(&format!("{}@{version}", self.model))),
+        }
+    }
+}
+
 /// `GET /v2`.
 pub(super) async fn server() -> HttpResponse {
     HttpResponse::Ok().json(oip::server())
@@ -35,31 +43,28 @@ pub(super) async fn live() -> HttpResponse {
 }
 
 /// `GET /v2/health/ready`.
-pub(super) async fn ready(app: Data<App>) -> HttpResponse {
-    readiness(&app, json!({"live": true, "ready": is_ready(&app)}))
+pub(super) async fn ready(app: Data<App>) -> Result<HttpResponse, ApiError> {
+    let chosen = app.choose(None)?;
+    Ok(readiness(&app, &chosen, |ready| json!({"live": true, "ready": ready})))
 }
 
 /// `GET /v2/models/{model}`.
 pub(super) async fn model(app: Data<App>, named: Path<Named>) -> Result<HttpResponse, ApiError> {
-    let model = served(&app, &named.model, named.version.as_deref())?;
-    Ok(HttpResponse::Ok().json(oip::model(model, app.engine.name())))
+    let chosen = named.choose(&app)?;
+    Ok(HttpResponse::Ok().json(oip::model(&chosen.model, chosen.engine.name())))
 }
 
 /// `GET /v2/models/{model}/ready`.
 pub(super) async fn model_ready(app: Data<App>, named: Path<Named>) -> Result<HttpResponse, ApiError> {
-    let model = served(&app, &named.model, named.version.as_deref())?;
-    Ok(readiness(&app, json!({"name": model.name, "ready": is_ready(&app)})))
+    let chosen = named.choose(&app)?;
+    Ok(readiness(&app, &chosen, |ready| json!({"name": chosen.model.name, "ready": ready})))
 }
 
-fn is_ready(app: &App) -> bool {
-    !app.lifecycle.is_draining() && app.engine.is_up()
-}
-
-fn readiness(app: &App, body: serde_json::Value) -> HttpResponse {
-    if is_ready(app) {
-        return HttpResponse::Ok().json(body);
+fn readiness(app: &App, chosen: &Chosen, body: impl Fn(bool) -> serde_json::Value) -> HttpResponse {
+    if !app.lifecycle.is_draining() && chosen.engine.is_up() {
+        return HttpResponse::Ok().json(body(true));
     }
-    HttpResponse::ServiceUnavailable().insert_header((RETRY_AFTER, app.engine.retry_after())).json(body)
+    HttpResponse::ServiceUnavailable().insert_header((RETRY_AFTER, chosen.engine.retry_after())).json(body(false))
 }
 
 /// `POST /v2/models/{model}/infer`. What the body is, its headers and its own members say: one
@@ -68,18 +73,19 @@ pub(super) async fn infer(request: HttpRequest, payload: Payload, app: Data<App>
     let started = Call::of(&request).started;
     let deadline = Deadline::of(request.headers(), started, &app.settings.times)?;
     let work = async {
-        let model = served(&app, &named.model, named.version.as_deref())?;
+        let chosen = named.choose(&app)?;
+        let model = &chosen.model;
         let json_bytes = json_bytes(request.headers())?;
         let body = intake::bytes(request.headers(), payload, &app.settings).await?;
         let (limits, parsed) = (app.text_limits(), model.clone());
         let mut asked = intake::off_workers(body.len(), move || InferRequest::parse(&body, json_bytes, &parsed, limits)).await?;
         let deadline = asked.timeout.map_or(deadline, |timeout| deadline.within(started, timeout));
-        let mut ask = Ask::plain(std::mem::take(&mut asked.texts), |at| format!("/inputs/0/data/{at}"));
-        ask.priority = asked.priority;
-        let classified = deadline.bound(classify(&app, ask, deadline)).await?;
+        let deadline = deadline.with(asked.priority);
+        let ask = Ask::plain(std::mem::take(&mut asked.texts), |at| format!("/inputs/0/data/{at}"));
+        let classified = deadline.bound(classify(&app, &chosen, ask, deadline)).await?;
         let thresholds = asked.thresholds.as_ref().unwrap_or(model.decider.thresholds());
         let predictions: Vec<Prediction> = model.decider.decide_with(&classified.answer.logits, thresholds);
-        predictions.iter().flat_map(|prediction| &prediction.labels).for_each(|&label| app.telemetry.positive(label));
+        predictions.iter().flat_map(|prediction| &prediction.labels).for_each(|&label| chosen.positive(label));
         Ok(classified.finish(&app, written(InferAnswer::new(model, &asked, &predictions).written())))
     };
     deadline.bound(work).await

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::classify::{Ask, Classified, classify};
 use super::intake::{self, Deadline};
 use crate::decide::Prediction;
-use crate::serve::app::App;
+use crate::serve::app::{App, Chosen};
 use crate::serve::clock;
 use crate::serve::edge::Call;
 use crate::serve::error::ApiError;
@@ -21,13 +21,14 @@ pub(super) async fn vllm_classify(request: HttpRequest, payload: Payload, app: D
     let deadline = Deadline::of(request.headers(), Call::of(&request).started, &app.settings.times)?;
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
-        let mut asked = ClassifyRequest::parse(body, &app.model, app.text_limits())?;
+        let chosen = app.choose(body.member("model"))?;
+        let mut asked = ClassifyRequest::parse(body, &chosen.model, app.text_limits())?;
         let texts = std::mem::take(&mut asked.inputs.texts);
         let plain = Ask::plain(texts, |at| asked.inputs.place(at));
-        let ask = Ask { long_text: asked.long_text, priority: asked.priority, ..plain };
-        let classified = classify(&app, ask, deadline).await?;
-        let names = app.model.decider.labels().names();
-        let data = decided(&app, &classified).into_iter().enumerate().map(|(index, prediction)| {
+        let ask = Ask { long_text: asked.long_text, ..plain };
+        let classified = classify(&app, &chosen, ask, deadline.with(asked.priority)).await?;
+        let names = chosen.model.decider.labels().names();
+        let data = decided(&chosen, &classified).into_iter().enumerate().map(|(index, prediction)| {
             let values = match asked.scoring {
                 Scoring::Raw => classified.answer.logits.row(index).to_vec(),
                 Scoring::Calibrated | Scoring::Plain(_) => prediction.scores.clone(),
@@ -38,7 +39,7 @@ pub(super) async fn vllm_classify(request: HttpRequest, payload: Payload, app: D
             id: format!("classify-{}", Uuid::now_v7()),
             object: "list",
             created: clock::unix_seconds(),
-            model: &app.model.name,
+            model: &chosen.model.name,
             data: data.collect(),
             usage: TokenUsage::of(classified.tokens(&(0..classified.rows.len()))),
         };
@@ -52,20 +53,21 @@ pub(super) async fn moderations(request: HttpRequest, payload: Payload, app: Dat
     let deadline = Deadline::of(request.headers(), Call::of(&request).started, &app.settings.times)?;
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
-        let mut asked = ModerationRequest::parse(body, &app.model, app.text_limits())?;
+        let chosen = app.choose(body.member("model"))?;
+        let mut asked = ModerationRequest::parse(body, app.text_limits())?;
         let texts = std::mem::take(&mut asked.inputs.texts);
-        let classified = classify(&app, Ask::plain(texts, |at| asked.inputs.place(at)), deadline).await?;
-        let names = app.model.decider.labels().names();
-        let results = decided(&app, &classified).iter().map(|prediction| Moderation::new(names, prediction)).collect();
-        let answer = ModerationAnswer { id: format!("modr-{}", Uuid::now_v7()), model: &app.model.name, results };
+        let classified = classify(&app, &chosen, Ask::plain(texts, |at| asked.inputs.place(at)), deadline).await?;
+        let names = chosen.model.decider.labels().names();
+        let results = decided(&chosen, &classified).iter().map(|prediction| Moderation::new(names, prediction)).collect();
+        let answer = ModerationAnswer { id: format!("modr-{}", Uuid::now_v7()), model: &chosen.model.name, results };
         Ok(classified.respond(&app, &answer))
     };
     deadline.bound(work).await
 }
 
 /// By the bundle's thresholds, counted.
-fn decided(app: &App, classified: &Classified) -> Vec<Prediction> {
-    let predictions = app.model.decider.decide(&classified.answer.logits);
-    predictions.iter().flat_map(|prediction| &prediction.labels).for_each(|&label| app.telemetry.positive(label));
+fn decided(chosen: &Chosen, classified: &Classified) -> Vec<Prediction> {
+    let predictions = chosen.model.decider.decide(&classified.answer.logits);
+    predictions.iter().flat_map(|prediction| &prediction.labels).for_each(|&label| chosen.positive(label));
     predictions
 }

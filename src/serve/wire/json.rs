@@ -38,6 +38,16 @@ impl Node {
         node.map_err(|error| ApiError::Malformed(error.to_string()))
     }
 
+    /// A member that is a string, the first of its name; for what has to be known before the rest is
+    /// checked.
+    pub(crate) fn member(&self, name: &str) -> Option<&str> {
+        let Self::Object(members) = self else { return None };
+        match members.iter().find(|(member, _)| member == name) {
+            Some((_, Self::String(value))) => Some(value),
+            _ => None,
+        }
+    }
+
     /// What kind of value this is, with its article.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

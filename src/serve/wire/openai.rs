@@ -32,7 +32,8 @@ impl ClassifyRequest {
     pub(crate) fn parse(body: Node, model: &ServedModel, limits: TextLimits) -> Result<Self, ApiError> {
         let mut faults = Faults::default();
         let mut members = Members::open(body, "", &mut faults);
-        check_model(&mut members, model, &mut faults)?;
+        // Looked up already; here it is only checked to be a string, and to stand once.
+        let _ = members.string("model", &mut faults);
         let inputs = Inputs::parse(members.take("input", &mut faults), "/input", &mut faults);
         let scoring = if members.bool("use_activation", true, &mut faults) { Scoring::Calibrated } else { Scoring::Raw };
         let long_text = truncation(&mut members, model.encoder.max_length(), &mut faults);
@@ -59,23 +60,16 @@ pub(crate) struct ModerationRequest {
 impl ModerationRequest {
     /// # Errors
     /// Every [`ApiError`] that a body can cause.
-    pub(crate) fn parse(body: Node, model: &ServedModel, limits: TextLimits) -> Result<Self, ApiError> {
+    pub(crate) fn parse(body: Node, limits: TextLimits) -> Result<Self, ApiError> {
         let mut faults = Faults::default();
         let mut members = Members::open(body, "", &mut faults);
-        check_model(&mut members, model, &mut faults)?;
+        let _ = members.string("model", &mut faults);
         let inputs = Inputs::parse(members.take("input", &mut faults), "/input", &mut faults);
         pass_over(&mut members, &mut faults);
         members.finish("model, input, user, request_id", &mut faults);
         faults.finish()?;
         limits.check(inputs.pointer, &inputs.texts, |at| inputs.place(at))?;
         Ok(Self { inputs })
-    }
-}
-
-fn check_model(members: &mut Members, model: &ServedModel, faults: &mut Faults) -> Result<(), ApiError> {
-    match members.string("model", faults) {
-        Some(name) if name != model.name => Err(ApiError::UnknownModel(model.name.clone())),
-        Some(_) | None => Ok(()),
     }
 }
 

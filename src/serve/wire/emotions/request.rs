@@ -28,15 +28,15 @@ pub(crate) struct EmotionsRequest {
 }
 
 impl EmotionsRequest {
+    /// `model` is the one that the body names, or the default.
+    ///
     /// # Errors
     /// Every [`ApiError`] that a body can cause.
     pub(crate) fn parse(body: Node, model: &ServedModel, limits: TextLimits) -> Result<Self, ApiError> {
         let mut faults = Faults::default();
         let mut members = Members::open(body, "", &mut faults);
-        let named = members.string("model", &mut faults);
-        if named.is_some_and(|name| name != model.name) {
-            return Err(ApiError::UnknownModel(model.name.clone()));
-        }
+        // Looked up already; here it is only checked to be a string, and to stand once.
+        let _ = members.string("model", &mut faults);
         let inputs = Inputs::parse(members.take("input", &mut faults), "/input", &mut faults);
         let deciding = Deciding::parse(members.take("thresholds", &mut faults), model, &mut faults);
         let top_k = members.count("top_k", MAX_LABELS, &mut faults);
