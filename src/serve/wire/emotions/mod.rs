@@ -21,4 +21,4 @@ pub(crate) use asked::{Explain, Granularity, LongText};
 pub(crate) use by_label::{ByLabel, Names};
 pub(crate) use line::{BulkLine, Outcome, take_id};
 pub(crate) use request::EmotionsRequest;
-pub(crate) use thresholds::{ThresholdsUsed, check_share};
+pub(crate) use thresholds::ThresholdsUsed;

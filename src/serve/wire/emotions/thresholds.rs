@@ -81,7 +81,7 @@ pub(super) fn unknown_label(pointer: &str, labels: &LabelSet, faults: &mut Fault
 }
 
 /// Notes a number outside `[0, 1]`.
-pub(crate) fn check_share(value: f64, pointer: &str, faults: &mut Faults) {
+pub(super) fn check_share(value: f64, pointer: &str, faults: &mut Faults) {
     if !(0.0..=1.0).contains(&value) {
         faults.note(Violation::at(pointer, format!("{} is {value}: expected a number in [0, 1]", subject(pointer))));
     }

@@ -8,7 +8,6 @@ use crate::serve::batching::Priority;
 use crate::serve::error::{ApiError, Violation};
 use crate::serve::model::ServedModel;
 use crate::serve::wire::check::{Faults, Members, TextLimits};
-use crate::serve::wire::emotions::check_share;
 use crate::serve::wire::json::Node;
 use crate::spec::MAX_LABELS;
 
