@@ -98,10 +98,15 @@ impl Decider {
     pub fn decide_with(&self, logits: &Logits, thresholds: &Thresholds) -> Vec<Prediction> {
         assert_eq!(thresholds.values().len(), self.labels.len(), "thresholds of another label set; this is a bug");
         let probabilities = self.probabilities(logits);
-        (0..probabilities.rows()).map(|row| self.predict(probabilities.row(row), thresholds)).collect()
+        (0..probabilities.rows()).map(|row| self.judge(probabilities.row(row), thresholds)).collect()
     }
 
-    fn predict(&self, scores: &[f32], thresholds: &Thresholds) -> Prediction {
+    /// The labels of one row of scores, by the same rule, wherever the scores come from.
+    ///
+    /// # Panics
+    /// When there are more or fewer scores or thresholds than labels.
+    #[must_use]
+    pub fn judge(&self, scores: &[f32], thresholds: &Thresholds) -> Prediction {
         let margin = |label: usize| f64::from(scores[label]) - thresholds.values()[label];
         let mut labels: Vec<usize> = (0..scores.len()).collect();
         labels.sort_by(|left, right| margin(*right).total_cmp(&margin(*left)));

@@ -5,18 +5,24 @@
 //! [`Prediction`]. [`Calibrator`]s and [`Thresholds`] are fitted in [`fit`], on out-of-fold logits
 //! that the trainer brings.
 
+mod abstain;
+mod aggregate;
 mod calibrator;
 mod decider;
 mod error;
 pub mod fit;
+mod label_map;
 mod logits;
 mod probabilities;
 mod thresholds;
 
+pub use abstain::{AbstainPolicy, Doubt, Margin};
+pub use aggregate::Aggregation;
 pub use calibrator::Calibrator;
 pub use decider::{Decider, Prediction};
 pub use error::DecideError;
 pub use fit::{CalibratorKind, ThresholdPolicy};
+pub use label_map::LabelMap;
 pub use logits::Logits;
 pub use probabilities::Probabilities;
 pub use thresholds::Thresholds;

@@ -39,8 +39,8 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn text_limits(&self) -> TextLimits {
-        let Limits { texts, characters, .. } = self.settings.limits;
-        TextLimits { texts: texts.get(), characters }
+        let Limits { texts, characters, windowed_characters, .. } = self.settings.limits;
+        TextLimits { texts: texts.get(), characters, windowed_characters }
     }
 
     /// Who answers a request that names `model`, as `name` or `name@version`, or none.

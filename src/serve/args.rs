@@ -115,7 +115,16 @@ pub struct ServingArgs {
     /// Most characters a text.
     #[arg(long, env = "LIMBIC_MAX_CHARACTERS", default_value = "20000")]
     pub max_characters: NonZeroUsize,
-    /// Most bytes a body.
+    /// Most characters a text that is read through windows.
+    #[arg(long, env = "LIMBIC_MAX_WINDOWED_CHARACTERS", default_value = "100000")]
+    pub max_windowed_characters: NonZeroUsize,
+    /// Most that is read for one request: texts, their sentences and their windows.
+    #[arg(long, env = "LIMBIC_MAX_PASSAGES", default_value = "512")]
+    pub max_passages: NonZeroUsize,
+    /// Most words explained a request.
+    #[arg(long, env = "LIMBIC_MAX_EXPLAINED_WORDS", default_value = "128")]
+    pub max_explained_words: NonZeroUsize,
+    /// Most bytes a body; the bulk route takes any number of lines, each at most this long.
     #[arg(long, env = "LIMBIC_MAX_BODY_BYTES", default_value = "1048576")]
     pub max_body_bytes: NonZeroUsize,
     /// From a request to its answer, unless it brings x-request-timeout-ms.
@@ -199,8 +208,10 @@ pub enum ArgsError {
         found: String,
     },
     /// A request that is allowed could never be admitted.
-    #[error("--queue-texts {queue} is less than --max-texts {request}: a request of the largest size could never enter")]
+    #[error("--queue-texts {queue} is less than {option} {request}: a request of the largest size could never enter")]
     QueueTooSmall {
+        /// The option that allows too much.
+        option: &'static str,
         /// Texts that may wait.
         queue: usize,
         /// Texts that a request may bring.
@@ -217,8 +228,10 @@ impl ServingArgs {
     /// # Errors
     /// [`ArgsError`] naming the option.
     pub fn resolve(self, around: &Surroundings) -> Result<ServeConfig, ArgsError> {
-        if self.queue_texts < self.max_texts {
-            return Err(ArgsError::QueueTooSmall { queue: self.queue_texts.get(), request: self.max_texts.get() });
+        for (option, request) in [("--max-texts", self.max_texts), ("--max-passages", self.max_passages)] {
+            if self.queue_texts < request {
+                return Err(ArgsError::QueueTooSmall { option, queue: self.queue_texts.get(), request: request.get() });
+            }
         }
         let listen = address("--listen", &self.listen)?;
         let admin = self.admin_listen.as_deref().map(|typed| address("--admin-listen", typed)).transpose()?;
@@ -258,6 +271,9 @@ impl ServingArgs {
                 body_bytes: self.max_body_bytes.get(),
                 texts: self.max_texts,
                 characters: self.max_characters.get(),
+                windowed_characters: self.max_windowed_characters.get(),
+                passages: self.max_passages,
+                words: self.max_explained_words,
                 ..usual.limits
             },
             queue: QueueLimits { texts: self.queue_texts, tokens: self.queue_tokens },

@@ -1,12 +1,18 @@
 //! The room's one clock. Everything else takes an [`Instant`] or a number of seconds, so that
 //! batching, deadlines and pace can be tested without waiting. Refuses to be mocked: pass the time.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Now, for measuring.
 #[allow(clippy::disallowed_methods, reason = "the edge's clock: callers pass what it says on")]
 pub(super) fn now() -> Instant {
     Instant::now()
+}
+
+/// Now, for telling a client: whole seconds since 1970.
+#[allow(clippy::disallowed_methods, reason = "the edge's clock: callers pass what it says on")]
+pub(super) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// A duration in milliseconds, fraction kept.

@@ -80,6 +80,12 @@ pub struct Limits {
     pub texts: NonZeroUsize,
     /// Characters (Unicode scalar values) of one text.
     pub characters: usize,
+    /// The same for a text that is read through windows, of which nothing is cut.
+    pub windowed_characters: usize,
+    /// What the model reads for one request: texts, their sentences and windows.
+    pub passages: NonZeroUsize,
+    /// Words that one request may have explained; the model reads the text once for each.
+    pub words: NonZeroUsize,
 }
 
 /// How long things may take.
@@ -102,7 +108,15 @@ pub struct Times {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            limits: Limits { body_bytes: 1 << 20, body_chunks: 1 << 16, texts: count(64), characters: 20_000 },
+            limits: Limits {
+                body_bytes: 1 << 20,
+                body_chunks: 1 << 16,
+                texts: count(64),
+                characters: 20_000,
+                windowed_characters: 100_000,
+                passages: count(512),
+                words: count(128),
+            },
             queue: QueueLimits { texts: count(1024), tokens: count(65_536) },
             batch_tokens: count(256),
             cache_bytes: None,

@@ -17,6 +17,10 @@ pub enum Dialect {
     HuggingFace,
     /// text-embeddings-inference: `{"error": "...", "error_type": "..."}`.
     Tei,
+    /// Open Inference Protocol: `{"error": "..."}`.
+    OpenInference,
+    /// OpenAI and vLLM: `{"error": {"message", "type", "param", "code"}}`.
+    OpenAi,
 }
 
 /// Where in a request something is wrong.
@@ -114,10 +118,15 @@ pub(super) struct Row {
 }
 
 impl ApiError {
-    /// Status, code and title. Two dialects differ in one line: an empty text.
+    /// Status, code and title. What is wrong inside a body is 422, but 400 where clients expect that.
     pub(super) fn row(&self, dialect: Dialect) -> Row {
         let row = |status, code, title, tei, retryable| Row { status, code, title, tei, retryable };
         use StatusCode as S;
+        let (wrong, empty) = match dialect {
+            Dialect::Problem | Dialect::HuggingFace => (S::UNPROCESSABLE_ENTITY, S::UNPROCESSABLE_ENTITY),
+            Dialect::Tei => (S::UNPROCESSABLE_ENTITY, S::BAD_REQUEST),
+            Dialect::OpenInference | Dialect::OpenAi => (S::BAD_REQUEST, S::BAD_REQUEST),
+        };
         match self {
             Self::Malformed(_) => row(S::BAD_REQUEST, "malformed_json", "Malformed JSON", "Validation", false),
             Self::NotFound => row(S::NOT_FOUND, "not_found", "No such route", "Validation", false),
@@ -131,15 +140,9 @@ impl ApiError {
             Self::UnsupportedMediaType(_) => {
                 row(S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type", "Validation", false)
             }
-            Self::Invalid(_) => row(S::UNPROCESSABLE_ENTITY, "validation_failed", "Request not valid", "Validation", false),
-            Self::EmptyText(_) => {
-                let status = match dialect {
-                    Dialect::Problem | Dialect::HuggingFace => S::UNPROCESSABLE_ENTITY,
-                    Dialect::Tei => S::BAD_REQUEST,
-                };
-                row(status, "empty_text", "Empty text", "Empty", false)
-            }
-            Self::TextTooLong(_) => row(S::UNPROCESSABLE_ENTITY, "text_too_long", "Text too long", "Validation", false),
+            Self::Invalid(_) => row(wrong, "validation_failed", "Request not valid", "Validation", false),
+            Self::EmptyText(_) => row(empty, "empty_text", "Empty text", "Empty", false),
+            Self::TextTooLong(_) => row(wrong, "text_too_long", "Text too long", "Validation", false),
             Self::Overloaded(_) => row(S::TOO_MANY_REQUESTS, "overloaded", "Too many requests waiting", "Overloaded", true),
             Self::Draining(_) => row(S::SERVICE_UNAVAILABLE, "draining", "Server is shutting down", "Unhealthy", true),
             Self::NotReady(_) => row(S::SERVICE_UNAVAILABLE, "not_ready", "Server is not ready", "Unhealthy", true),
@@ -207,7 +210,7 @@ impl fmt::Display for ApiError {
             Self::Conflict(reason) | Self::BundleRefused(reason) => f.write_str(reason),
             Self::MethodNotAllowed(allow) => write!(f, "this route takes {allow}"),
             Self::BodyTimeout => f.write_str("the body did not arrive in time"),
-            Self::BodyTooLarge(limit) => write!(f, "the body is larger than {limit} bytes or in too many pieces"),
+            Self::BodyTooLarge(limit) => write!(f, "the body, or one line of it, is larger than {limit} bytes or in too many pieces"),
             Self::UnsupportedMediaType(reason) => f.write_str(reason),
             Self::TooManyTexts(one) => f.write_str(&one.detail),
             Self::Invalid(list) | Self::EmptyText(list) | Self::TextTooLong(list) => match list.as_slice() {

@@ -11,6 +11,7 @@
 //! | `routes`, `wire` | the paths; their JSON, checked going in and ordered going out |
 //! | [`engine`], [`batching`] | admission, the queue, the workers; which texts go together |
 //! | [`error`] | everything that can go wrong with a request, and its status |
+//! | `label_sets` | the label sets that answers can be given in, as published data |
 //! | [`telemetry`] | the metrics |
 //! | [`probe`] | the client side of a health check |
 //!
@@ -33,6 +34,7 @@ pub mod threads;
 mod app;
 mod clock;
 mod edge;
+mod label_sets;
 mod routes;
 mod shutdown;
 mod wire;

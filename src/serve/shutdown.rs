@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct Lifecycle {
     draining: AtomicBool,
+    stopping: Notify,
     in_flight: AtomicUsize,
     idle: Notify,
 }
@@ -21,6 +22,16 @@ impl Lifecycle {
     /// Makes readiness fall.
     pub(crate) fn start_draining(&self) {
         self.draining.store(true, Ordering::SeqCst);
+        self.stopping.notify_waiters();
+    }
+
+    /// Waits until readiness falls.
+    pub(crate) async fn draining(&self) {
+        let mut notified = std::pin::pin!(self.stopping.notified());
+        notified.as_mut().enable();
+        if !self.is_draining() {
+            notified.await;
+        }
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -70,6 +70,12 @@ pub struct TextEncoder {
     max_length: usize,
 }
 
+/// A text's own tokens, nothing cut and nothing around them, and the bytes of it behind each.
+pub(super) struct Tokens {
+    pub(super) ids: Vec<u32>,
+    pub(super) offsets: Vec<Range<usize>>,
+}
+
 /// The special tokens around a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Template {
@@ -116,12 +122,10 @@ impl TextEncoder {
         let (raw, raw_cut) = cap(text.trim(), self.max_length.saturating_mul(RAW_CHARACTERS_PER_TOKEN));
         let normal: Cow<'_, str> = self.normalization.apply(raw);
         let (short, cut) = cap(normal.trim_end(), self.max_length.saturating_mul(CHARACTERS_PER_TOKEN));
-        let wrong = |reason: tokenizers::Error| TextError::Encode { characters: short.chars().count(), reason: reason.to_string() };
-        let body = self.tokenizer.encode_fast(short, false).map_err(wrong)?;
-        let room = self.max_length - self.template.before.len() - self.template.after.len();
+        let body = self.tokenizer.encode_fast(short, false).map_err(|reason| failed(short, &reason))?;
         let body = body.get_ids();
-        let kept = &body[..body.len().min(room)];
-        Encoding::new([&self.template.before, kept, &self.template.after].concat(), raw_cut || cut || body.len() > room)
+        let kept = &body[..body.len().min(self.room())];
+        self.between_template(kept, raw_cut || cut || body.len() > kept.len())
     }
 
     /// Every text in order, on the current rayon pool when there are many.
@@ -130,6 +134,22 @@ impl TextEncoder {
     /// As [`TextEncoder::encode`], for one of the texts that failed.
     pub fn encode_all<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<Vec<Encoding>, TextError> {
         texts.par_iter().with_min_len(TEXTS_PER_TASK).map(|text| self.encode(text.as_ref())).collect()
+    }
+
+    /// The tokens of a text that was normalised already, all of them.
+    pub(super) fn tokens(&self, normal: &str) -> Result<Tokens, TextError> {
+        let body = self.tokenizer.encode(normal, false).map_err(|reason| failed(normal, &reason))?;
+        let offsets = body.get_offsets().iter().map(|&(start, end)| start..end).collect();
+        Ok(Tokens { ids: body.get_ids().to_vec(), offsets })
+    }
+
+    /// Tokens of a text's own that fit beside the template's, at least one.
+    pub(super) fn room(&self) -> usize {
+        self.max_length - self.template.before.len() - self.template.after.len()
+    }
+
+    pub(super) fn between_template(&self, body: &[u32], truncated: bool) -> Result<Encoding, TextError> {
+        Encoding::new([&self.template.before, body, &self.template.after].concat(), truncated)
     }
 
     /// The most tokens of one text, special tokens included.
@@ -177,6 +197,10 @@ fn cap(text: &str, most: usize) -> (&str, bool) {
         Some((end, _)) => (&text[..end], true),
         None => (text, false),
     }
+}
+
+fn failed(text: &str, reason: &tokenizers::Error) -> TextError {
+    TextError::Encode { characters: text.chars().count(), reason: reason.to_string() }
 }
 
 fn unusable(reason: impl ToString) -> TextError {

@@ -37,6 +37,12 @@ pub enum TextError {
         /// As configured.
         found: usize,
     },
+    /// A text that takes more reading than it may.
+    #[error("expected at most {most} passages, sentences and windows counted, found more")]
+    Passages {
+        /// As allowed.
+        most: usize,
+    },
     /// A text without a token.
     #[error("expected at least one token in a text, found none")]
     EmptyEncoding,

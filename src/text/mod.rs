@@ -4,6 +4,9 @@
 //! rule that the bundle states, cut to a length before it is tokenised, and tokenised; what comes
 //! out is an [`Encoding`]. Encodings side by side are a [`Batch`]: flat ids and cumulative
 //! lengths, no padding. Training and serving go through the same [`TextEncoder`].
+//!
+//! Where an answer is to say which part of a text it speaks of, a text is read as [`Passage`]s, each
+//! with the [`Span`] of the original it was made of.
 
 mod batch;
 mod emoji;
@@ -11,9 +14,17 @@ mod encoder;
 mod error;
 mod files;
 mod normalize;
+mod pieces;
+mod reading;
+mod span;
+mod windows;
+mod words;
 
 pub use batch::Batch;
 pub use encoder::{Encoding, TextEncoder};
 pub use error::TextError;
 pub use files::{bert_tokenizer_json, read_tokenizer_json, roberta_tokenizer_json};
 pub use normalize::Normalization;
+pub use reading::{Long, Parts, Passage, ReadText, Reading};
+pub use span::Span;
+pub use words::without;

@@ -27,6 +27,7 @@ mod serve;
 mod spec;
 mod support;
 mod text;
+mod text_reading;
 mod tidy;
 mod tiny;
 mod train_base;

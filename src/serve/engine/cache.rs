@@ -21,11 +21,11 @@ pub(super) struct ResponseCache {
 impl ResponseCache {
     /// Holds at most about this many bytes; the least often used go first.
     pub(super) fn new(bytes: NonZeroU64) -> Self {
-        let weigh = |ids: &Box<[u32]>, row: &Arc<[f32]>| {
+        let rows = Cache::<Box<[u32]>, Arc<[f32]>>::builder().weigher(|ids, row| {
             let bytes = size_of_val::<[u32]>(ids) + size_of_val::<[f32]>(row) + OVERHEAD;
             u32::try_from(bytes).unwrap_or(u32::MAX)
-        };
-        Self { rows: Cache::builder().weigher(weigh).max_capacity(bytes.get()).build() }
+        });
+        Self { rows: rows.max_capacity(bytes.get()).build() }
     }
 
     pub(super) fn get(&self, ids: &[u32]) -> Option<Arc<[f32]>> {

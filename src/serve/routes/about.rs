@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::serve::app::App;
 use crate::serve::error::ApiError;
+use crate::serve::label_sets;
 use crate::serve::model::ServedModel;
 use crate::serve::registry::Line;
 
@@ -17,8 +18,11 @@ pub(super) async fn signpost(app: web::Data<App>) -> HttpResponse {
         "name": "limbic",
         "version": env!("CARGO_PKG_VERSION"),
         "model": app.registry.default().model.name,
-        "classify": ["POST /v1/emotions", "POST /predict", "POST /"],
-        "about": ["GET /v1/models", "GET /health/ready", "GET /health/live", "GET /metrics"],
+        "classify": [
+            "POST /v1/emotions", "POST /v1/emotions/bulk", "POST /predict", "POST /", "POST /v2/models/{model}/infer", "POST /v1/classify",
+            "POST /v1/moderations",
+        ],
+        "about": ["GET /v1/models", "GET /v1/label_sets", "GET /v2", "GET /health/ready", "GET /health/live", "GET /metrics"],
     }))
 }
 
@@ -32,6 +36,12 @@ pub(super) async fn models(app: web::Data<App>) -> HttpResponse {
         std::iter::once(entry(current.model.name.clone(), &current.model)).chain(others).collect::<Vec<_>>()
     });
     HttpResponse::Ok().json(json!({"object": "list", "data": data.collect::<Vec<_>>()}))
+}
+
+/// `GET /v1/label_sets`: the label sets that answers can be given in, as they are published.
+pub(super) async fn label_sets() -> HttpResponse {
+    let data: Vec<&serde_json::Value> = label_sets::all().iter().map(|set| &set.published).collect();
+    HttpResponse::Ok().json(json!({"object": "list", "data": data}))
 }
 
 /// `GET /v1/models/{id}`: the card of `name` or `name@version`.

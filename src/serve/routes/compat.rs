@@ -8,10 +8,9 @@ use super::intake::{self, Deadline};
 use crate::serve::app::App;
 use crate::serve::edge::Call;
 use crate::serve::error::ApiError;
-use crate::serve::wire::emotions::LongText;
 use crate::serve::wire::hf::HfRequest;
 use crate::serve::wire::ranked::rank;
-use crate::serve::wire::tei::{Shape, TeiRequest};
+use crate::serve::wire::tei::{self, Shape, TeiRequest};
 
 /// `POST /`: one ranked list a text, always in a list.
 pub(super) async fn hugging_face(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, ApiError> {
@@ -19,13 +18,18 @@ pub(super) async fn hugging_face(request: HttpRequest, payload: Payload, app: Da
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
         let chosen = app.choose(None)?;
-        let HfRequest { texts, scoring, top_k } = HfRequest::parse(body, app.text_limits())?;
-        let ask = Ask { texts, long_text: LongText::Truncate, pointer: |at| format!("/inputs/{at}") };
-        let classified = classify(&app, &chosen, ask, deadline).await?;
-        let lists = rank(&chosen.model.decider, &classified.answer.logits, scoring, top_k.unwrap_or(usize::MAX));
+        let mut asked = HfRequest::parse(body, app.text_limits())?;
+        let texts = std::mem::take(&mut asked.inputs.texts);
+        let classified = classify(&app, &chosen, Ask::plain(texts, |at| asked.inputs.place(at)), deadline).await?;
+        let lists = rank(&chosen.model.decider, &classified.answer.logits, asked.scoring, asked.top_k.unwrap_or(usize::MAX));
         Ok(classified.respond(&app, &lists))
     };
     deadline.bound(work).await
+}
+
+/// `GET /info`: the model and the limits, as text-embeddings-inference tells them.
+pub(super) async fn info(app: Data<App>) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(tei::info(&app.choose(None)?.model, &app.settings)))
 }
 
 /// `POST /predict`: all labels ranked; a list for one text, a list of lists for a batch.
@@ -36,7 +40,7 @@ pub(super) async fn predict(request: HttpRequest, payload: Payload, app: Data<Ap
         let chosen = app.choose(None)?;
         let mut asked = TeiRequest::parse(body, app.text_limits())?;
         let texts = std::mem::take(&mut asked.texts);
-        let ask = Ask { texts, long_text: asked.long_text, pointer: |at| asked.pointer(at) };
+        let ask = Ask { long_text: asked.long_text, ..Ask::plain(texts, |at| asked.pointer(at)) };
         let classified = classify(&app, &chosen, ask, deadline).await?;
         let lists = rank(&chosen.model.decider, &classified.answer.logits, asked.scoring, usize::MAX);
         Ok(match asked.shape {

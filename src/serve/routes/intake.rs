@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BodyStream, MessageBody};
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
 use actix_web::web::{self, Payload};
 use tokio::time::timeout;
 
@@ -19,6 +19,9 @@ use crate::serve::wire::json::Node;
 const PARSED_IN_PLACE: usize = 64 << 10;
 /// No more than this is set aside on a client's word alone.
 const TRUSTED: usize = 64 << 10;
+
+/// What a JSON body calls itself.
+pub(super) const JSON: [&str; 1] = ["application/json"];
 
 /// The header in which a client says how long it will wait.
 const TIMEOUT: &str = "x-request-timeout-ms";
@@ -60,6 +63,21 @@ impl Deadline {
         Order { deadline: self.at, priority: self.priority }
     }
 
+    /// The same from `started` on: for a line that arrived later than its request's head.
+    pub(super) fn renewed(self, started: Instant) -> Self {
+        Self { at: started + self.limit, ..self }
+    }
+
+    /// At most `limit` after `started`, no later than this.
+    pub(super) fn within(self, started: Instant, limit: Duration) -> Self {
+        if started + limit < self.at { Self { at: started + limit, limit, ..self } } else { self }
+    }
+
+    /// The same at another urgency.
+    pub(super) fn with(self, priority: Priority) -> Self {
+        Self { priority, ..self }
+    }
+
     /// Runs `work`, but no longer than this.
     ///
     /// # Errors
@@ -85,35 +103,61 @@ fn priority(headers: &HeaderMap) -> Result<Priority, ApiError> {
 /// Reads the whole body as JSON.
 ///
 /// # Errors
-/// [`ApiError::UnsupportedMediaType`], [`ApiError::BodyTooLarge`], [`ApiError::BodyTimeout`] or
-/// [`ApiError::Malformed`].
+/// As [`bytes`], and [`ApiError::Malformed`].
 pub(super) async fn json(headers: &HeaderMap, payload: Payload, settings: &Settings) -> Result<Node, ApiError> {
-    check_type(headers)?;
+    check_type(headers, &JSON)?;
+    let body = bytes(headers, payload, settings).await?;
+    off_workers(body.len(), move || Node::parse(&body)).await
+}
+
+/// Reads the whole body.
+///
+/// # Errors
+/// [`ApiError::UnsupportedMediaType`] where it is compressed, [`ApiError::BodyTooLarge`],
+/// [`ApiError::BodyTimeout`] or [`ApiError::Malformed`].
+pub(super) async fn bytes(headers: &HeaderMap, payload: Payload, settings: &Settings) -> Result<Vec<u8>, ApiError> {
+    check_plain(headers)?;
     let limits = &settings.limits;
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limits.body_bytes) {
         return Err(ApiError::BodyTooLarge(limits.body_bytes));
     }
     let body = timeout(settings.times.slow_client, collect(payload, limits, announced.unwrap_or(0)));
-    let body = body.await.unwrap_or(Err(ApiError::BodyTimeout))?;
-    if body.len() <= PARSED_IN_PLACE {
-        return Node::parse(&body);
-    }
-    web::block(move || Node::parse(&body)).await.unwrap_or(Err(ApiError::Internal))
+    body.await.unwrap_or(Err(ApiError::BodyTimeout))
 }
 
-/// JSON, or nothing said. Compressed bodies are refused before a byte of them is read.
-fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase());
-    if text(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(ApiError::UnsupportedMediaType("a compressed body is not supported: send it without content-encoding".to_owned()));
+/// Takes a body of so many bytes apart, off the async workers where it is long.
+pub(super) async fn off_workers<T: Send + 'static>(
+    bytes: usize,
+    parse: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    if bytes <= PARSED_IN_PLACE {
+        return parse();
     }
-    let Some(kind) = text(CONTENT_TYPE) else { return Ok(()) };
-    let essence = kind.split(';').next().unwrap_or("").trim();
-    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+    web::block(parse).await.unwrap_or(Err(ApiError::Internal))
+}
+
+/// Compressed bodies are refused before a byte of them is read.
+pub(super) fn check_plain(headers: &HeaderMap) -> Result<(), ApiError> {
+    if word(headers, CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity") {
         return Ok(());
     }
-    Err(ApiError::UnsupportedMediaType("expected content-type: application/json".to_owned()))
+    Err(ApiError::UnsupportedMediaType("a compressed body is not supported: send it without content-encoding".to_owned()))
+}
+
+/// One of these media types, a `+json` of `application` where JSON is among them, or nothing said.
+pub(super) fn check_type(headers: &HeaderMap, types: &[&str]) -> Result<(), ApiError> {
+    let Some(kind) = word(headers, CONTENT_TYPE) else { return Ok(()) };
+    let essence = kind.split(';').next().unwrap_or("").trim();
+    let json = types.contains(&JSON[0]) && essence.starts_with("application/") && essence.ends_with("+json");
+    if json || types.contains(&essence) {
+        return Ok(());
+    }
+    Err(ApiError::UnsupportedMediaType(format!("expected content-type: {}", types.join(" or "))))
+}
+
+fn word(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase())
 }
 
 async fn collect(payload: Payload, limits: &Limits, announced: usize) -> Result<Vec<u8>, ApiError> {

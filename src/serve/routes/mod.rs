@@ -2,10 +2,16 @@
 
 mod about;
 mod admin;
+mod bulk;
 mod classify;
 mod compat;
 mod emotions;
+mod explain;
 mod intake;
+mod judge;
+mod lines;
+mod oip;
+mod openai;
 
 use actix_web::{HttpResponse, web};
 
@@ -16,10 +22,40 @@ use super::error::{ApiError, Dialect};
 pub(crate) enum Route {
     /// The native classification.
     Emotions,
+    /// The same, a line at a time.
+    Bulk,
+    /// The label sets that answers can be given in.
+    LabelSets,
     /// text-embeddings-inference's classification.
     Predict,
+    /// What text-embeddings-inference's clients ask of a server first.
+    Info,
     /// Hugging Face's classification (POST), a signpost (GET).
     Root,
+    /// vLLM's classification.
+    Classify,
+    /// The same where OpenAI's clients look for it.
+    V1Classify,
+    /// OpenAI's moderation.
+    Moderations,
+    /// Open Inference: the server.
+    V2,
+    /// Open Inference: whether the process runs.
+    V2Live,
+    /// Open Inference: whether it should get traffic.
+    V2Ready,
+    /// Open Inference: the model.
+    V2Model,
+    /// Open Inference: one version of it.
+    V2Version,
+    /// Open Inference: whether the model is ready.
+    V2ModelReady,
+    /// Open Inference: whether one version of it is.
+    V2VersionReady,
+    /// Open Inference: classification.
+    V2Infer,
+    /// Open Inference: classification by one version.
+    V2VersionInfer,
     /// The list of models.
     Models,
     /// One model's card.
@@ -38,9 +74,40 @@ pub(crate) enum Route {
     Unmatched,
 }
 
+/// What there is to know of a route beside its handler.
+struct Row {
+    pattern: &'static str,
+    dialect: Dialect,
+    classifies: bool,
+}
+
 impl Route {
-    const ALL: [Self; 9] =
-        [Self::Emotions, Self::Predict, Self::Root, Self::Models, Self::Model, Self::Health, Self::Live, Self::Ready, Self::Metrics];
+    const ALL: [Self; 24] = [
+        Self::Emotions,
+        Self::Bulk,
+        Self::LabelSets,
+        Self::Predict,
+        Self::Info,
+        Self::Root,
+        Self::Classify,
+        Self::V1Classify,
+        Self::Moderations,
+        Self::V2,
+        Self::V2Live,
+        Self::V2Ready,
+        Self::V2Model,
+        Self::V2Version,
+        Self::V2ModelReady,
+        Self::V2VersionReady,
+        Self::V2Infer,
+        Self::V2VersionInfer,
+        Self::Models,
+        Self::Model,
+        Self::Health,
+        Self::Live,
+        Self::Ready,
+        Self::Metrics,
+    ];
 
     /// The route that a router's pattern belongs to.
     pub(crate) fn of(pattern: Option<&str>) -> Self {
@@ -51,46 +118,57 @@ impl Route {
         route.unwrap_or(Self::Unmatched)
     }
 
+    const fn row(self) -> Row {
+        const fn asks(pattern: &'static str, dialect: Dialect) -> Row {
+            Row { pattern, dialect, classifies: true }
+        }
+        const fn tells(pattern: &'static str, dialect: Dialect) -> Row {
+            Row { pattern, dialect, classifies: false }
+        }
+        match self {
+            Self::Emotions => asks("/v1/emotions", Dialect::Problem),
+            // Its answer ends long after its head has left, so the head's time would say nothing.
+            Self::Bulk => tells("/v1/emotions/bulk", Dialect::Problem),
+            Self::LabelSets => tells("/v1/label_sets", Dialect::Problem),
+            Self::Predict => asks("/predict", Dialect::Tei),
+            Self::Info => tells("/info", Dialect::Tei),
+            Self::Root => asks("/", Dialect::HuggingFace),
+            Self::Classify => asks("/classify", Dialect::OpenAi),
+            Self::V1Classify => asks("/v1/classify", Dialect::OpenAi),
+            Self::Moderations => asks("/v1/moderations", Dialect::OpenAi),
+            Self::V2 => tells("/v2", Dialect::OpenInference),
+            Self::V2Live => tells("/v2/health/live", Dialect::OpenInference),
+            Self::V2Ready => tells("/v2/health/ready", Dialect::OpenInference),
+            Self::V2Model => tells("/v2/models/{model}", Dialect::OpenInference),
+            Self::V2Version => tells("/v2/models/{model}/versions/{version}", Dialect::OpenInference),
+            Self::V2ModelReady => tells("/v2/models/{model}/ready", Dialect::OpenInference),
+            Self::V2VersionReady => tells("/v2/models/{model}/versions/{version}/ready", Dialect::OpenInference),
+            Self::V2Infer => asks("/v2/models/{model}/infer", Dialect::OpenInference),
+            Self::V2VersionInfer => asks("/v2/models/{model}/versions/{version}/infer", Dialect::OpenInference),
+            Self::Models => tells("/v1/models", Dialect::Problem),
+            Self::Model => tells("/v1/models/{id}", Dialect::Problem),
+            Self::Health => tells("/health", Dialect::Problem),
+            Self::Live => tells("/health/live", Dialect::Problem),
+            Self::Ready => tells("/health/ready", Dialect::Problem),
+            Self::Metrics => tells("/metrics", Dialect::Problem),
+            Self::Admin => tells(admin::PREFIX, Dialect::Problem),
+            Self::Unmatched => tells("unmatched", Dialect::Problem),
+        }
+    }
+
     /// The path template.
     pub(crate) const fn pattern(self) -> &'static str {
-        match self {
-            Self::Emotions => "/v1/emotions",
-            Self::Predict => "/predict",
-            Self::Root => "/",
-            Self::Models => "/v1/models",
-            Self::Model => "/v1/models/{id}",
-            Self::Health => "/health",
-            Self::Live => "/health/live",
-            Self::Ready => "/health/ready",
-            Self::Metrics => "/metrics",
-            Self::Admin => admin::PREFIX,
-            Self::Unmatched => "unmatched",
-        }
+        self.row().pattern
     }
 
     /// Whose error shape it uses.
     pub(crate) const fn dialect(self) -> Dialect {
-        match self {
-            Self::Predict => Dialect::Tei,
-            Self::Root => Dialect::HuggingFace,
-            Self::Emotions
-            | Self::Models
-            | Self::Model
-            | Self::Health
-            | Self::Live
-            | Self::Ready
-            | Self::Metrics
-            | Self::Admin
-            | Self::Unmatched => Dialect::Problem,
-        }
+        self.row().dialect
     }
 
     /// Whether its requests bring texts.
     pub(crate) const fn classifies(self) -> bool {
-        match self {
-            Self::Emotions | Self::Predict | Self::Root => true,
-            Self::Models | Self::Model | Self::Health | Self::Live | Self::Ready | Self::Metrics | Self::Admin | Self::Unmatched => false,
-        }
+        self.row().classifies
     }
 }
 
@@ -110,46 +188,75 @@ pub(crate) enum Port {
 pub(crate) fn register(config: &mut web::ServiceConfig, port: Port) {
     match port {
         Port::Api { metrics } => {
-            classifying(config);
-            about(config, metrics);
+            register_root(config);
+            register_asking(config);
+            register_telling(config);
+            if metrics {
+                register_metrics(config);
+            }
         }
         Port::Admin => {
             admin::register(config);
-            get(config, Route::Metrics, || web::get().to(about::metrics), || web::head().to(about::metrics));
-            get(config, Route::Live, || web::get().to(about::live), || web::head().to(about::live));
+            register_metrics(config);
         }
     }
     config.default_service(web::to(|| async { Err::<HttpResponse, _>(ApiError::NotFound) }));
 }
 
-fn classifying(config: &mut web::ServiceConfig) {
-    let resource = |route: Route| web::resource(route.pattern());
-    config
-        .service(resource(Route::Emotions).route(web::post().to(emotions::emotions)).default_service(only("POST")))
-        .service(resource(Route::Predict).route(web::post().to(compat::predict)).default_service(only("POST")))
-        .service(
-            resource(Route::Root)
-                .route(web::post().to(compat::hugging_face))
-                .route(web::get().to(about::signpost))
-                .route(web::head().to(about::signpost))
-                .default_service(only("GET, HEAD, POST")),
-        );
+fn register_root(config: &mut web::ServiceConfig) {
+    let root = web::resource(Route::Root.pattern())
+        .route(web::post().to(compat::hugging_face))
+        .route(web::get().to(about::signpost))
+        .route(web::head().to(about::signpost));
+    config.service(root.default_service(only("GET, HEAD, POST")));
 }
 
-fn about(config: &mut web::ServiceConfig, metrics: bool) {
-    get(config, Route::Models, || web::get().to(about::models), || web::head().to(about::models));
-    get(config, Route::Model, || web::get().to(about::model), || web::head().to(about::model));
-    get(config, Route::Health, || web::get().to(about::ready), || web::head().to(about::ready));
-    get(config, Route::Live, || web::get().to(about::live), || web::head().to(about::live));
-    get(config, Route::Ready, || web::get().to(about::ready), || web::head().to(about::ready));
-    if metrics {
-        get(config, Route::Metrics, || web::get().to(about::metrics), || web::head().to(about::metrics));
+fn register_metrics(config: &mut web::ServiceConfig) {
+    let metrics = web::resource(Route::Metrics.pattern()).route(web::get().to(about::metrics)).route(web::head().to(about::metrics));
+    config.service(metrics.default_service(only("GET, HEAD")));
+}
+
+/// The routes that take a body.
+fn register_asking(config: &mut web::ServiceConfig) {
+    let mut post = |route: Route, handler: actix_web::Route| {
+        config.service(web::resource(route.pattern()).route(handler).default_service(only("POST")));
+    };
+    post(Route::Emotions, web::post().to(emotions::emotions));
+    post(Route::Bulk, web::post().to(bulk::bulk));
+    post(Route::Predict, web::post().to(compat::predict));
+    post(Route::Classify, web::post().to(openai::vllm_classify));
+    post(Route::V1Classify, web::post().to(openai::vllm_classify));
+    post(Route::Moderations, web::post().to(openai::moderations));
+    post(Route::V2Infer, web::post().to(oip::infer));
+    post(Route::V2VersionInfer, web::post().to(oip::infer));
+}
+
+/// The routes that only tell something.
+fn register_telling(config: &mut web::ServiceConfig) {
+    let mut get = |route: Route, get: actix_web::Route, head: actix_web::Route| {
+        config.service(web::resource(route.pattern()).route(get).route(head).default_service(only("GET, HEAD")));
+    };
+    macro_rules! tell {
+        ($($route:ident => $handler:path),* $(,)?) => {
+            $(get(Route::$route, web::get().to($handler), web::head().to($handler));)*
+        };
     }
-}
-
-/// A route that only tells, under GET and HEAD.
-fn get(config: &mut web::ServiceConfig, route: Route, handler: fn() -> actix_web::Route, head: fn() -> actix_web::Route) {
-    config.service(web::resource(route.pattern()).route(handler()).route(head()).default_service(only("GET, HEAD")));
+    tell! {
+        LabelSets => about::label_sets,
+        Info => compat::info,
+        Models => about::models,
+        Model => about::model,
+        Health => about::ready,
+        Live => about::live,
+        Ready => about::ready,
+        V2 => oip::server,
+        V2Live => oip::live,
+        V2Ready => oip::ready,
+        V2Model => oip::model,
+        V2Version => oip::model,
+        V2ModelReady => oip::model_ready,
+        V2VersionReady => oip::model_ready,
+    }
 }
 
 /// Answers any other method with what is allowed.

@@ -3,6 +3,8 @@
 //! Each reader returns what it could and notes a [`Violation`] for the rest, so that a client sees
 //! all its mistakes at once; [`Faults::finish`] turns any into the request's error.
 
+use std::ops::RangeInclusive;
+
 use super::json::Node;
 use crate::serve::error::{ApiError, Violation};
 
@@ -115,6 +117,16 @@ impl Members {
         }
     }
 
+    pub(crate) fn number(&mut self, name: &str, faults: &mut Faults) -> Option<f64> {
+        match self.take(name, faults)? {
+            Node::Number(value) => Some(value),
+            other => {
+                faults.mistyped(&self.pointer(name), "a number", &other);
+                None
+            }
+        }
+    }
+
     pub(crate) fn string(&mut self, name: &str, faults: &mut Faults) -> Option<String> {
         match self.take(name, faults)? {
             Node::String(value) => Some(value),
@@ -127,13 +139,20 @@ impl Members {
 
     /// A whole number from 1 to `most`.
     pub(crate) fn count(&mut self, name: &str, most: usize, faults: &mut Faults) -> Option<usize> {
+        self.whole(name, 1..=most, faults)
+    }
+
+    /// A whole number of a range.
+    pub(crate) fn whole(&mut self, name: &str, range: RangeInclusive<usize>, faults: &mut Faults) -> Option<usize> {
         let node = self.take(name, faults)?;
         let pointer = self.pointer(name);
+        let (least, most) = (*range.start(), *range.end());
         match node {
-            // Whole and within [1, most], so the cast is exact.
-            Node::Number(value) if value.fract() == 0.0 && value >= 1.0 && value <= most as f64 => Some(value as usize),
+            // Whole and within the range, so the cast is exact.
+            Node::Number(value) if value.fract() == 0.0 && value >= least as f64 && value <= most as f64 => Some(value as usize),
             Node::Number(value) => {
-                faults.note(Violation::at(&pointer, format!("{} is {value}: expected a whole number from 1 to {most}", subject(&pointer))));
+                let detail = format!("{} is {value}: expected a whole number from {least} to {most}", subject(&pointer));
+                faults.note(Violation::at(&pointer, detail));
                 None
             }
             other => {
@@ -160,9 +179,16 @@ impl Members {
 pub(crate) struct TextLimits {
     pub(crate) texts: usize,
     pub(crate) characters: usize,
+    /// Of a text that is read through windows.
+    pub(crate) windowed_characters: usize,
 }
 
 impl TextLimits {
+    /// The same for texts that are read through windows.
+    pub(crate) fn through_windows(self) -> Self {
+        Self { characters: self.windowed_characters, ..self }
+    }
+
     /// Checks how many texts there are and each one's size; `pointer` gives a text's place.
     ///
     /// # Errors

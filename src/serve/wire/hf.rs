@@ -5,7 +5,7 @@
 //! of lists even for one text, as the official clients need it.
 
 use super::check::{Faults, Members, TextLimits};
-use super::emotions::strings;
+use super::inputs::Inputs;
 use super::json::Node;
 use super::ranked::Scoring;
 use crate::serve::error::{ApiError, Violation};
@@ -14,7 +14,7 @@ use crate::spec::Activation;
 /// A checked request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct HfRequest {
-    pub(crate) texts: Vec<String>,
+    pub(crate) inputs: Inputs,
     pub(crate) scoring: Scoring,
     /// At most this many labels a text; all when absent.
     pub(crate) top_k: Option<usize>,
@@ -26,8 +26,7 @@ impl HfRequest {
     pub(crate) fn parse(body: Node, limits: TextLimits) -> Result<Self, ApiError> {
         let mut faults = Faults::default();
         let mut members = Members::open(body, "", &mut faults);
-        let inputs = members.take("inputs", &mut faults);
-        let (texts, single) = texts(inputs, &mut faults);
+        let inputs = Inputs::parse(members.take("inputs", &mut faults), "/inputs", &mut faults);
         // How the hosted service caches and waits means nothing here.
         let _ = members.take("options", &mut faults);
         let parameters = members.take("parameters", &mut faults).unwrap_or_else(|| Node::Object(Vec::new()));
@@ -40,22 +39,9 @@ impl HfRequest {
         parameters.finish("function_to_apply, top_k, return_all_scores", &mut faults);
         members.finish("inputs, parameters, options", &mut faults);
         faults.finish()?;
-        limits.check("/inputs", &texts, |at| if single { "/inputs".to_owned() } else { format!("/inputs/{at}") })?;
-        Ok(Self { texts, scoring, top_k })
+        limits.check(inputs.pointer, &inputs.texts, |at| inputs.place(at))?;
+        Ok(Self { inputs, scoring, top_k })
     }
-}
-
-fn texts(inputs: Option<Node>, faults: &mut Faults) -> (Vec<String>, bool) {
-    match inputs {
-        None => faults.note(Violation::at("/inputs", "inputs is missing: expected a string or a list of strings")),
-        Some(Node::String(text)) => return (vec![text], true),
-        Some(Node::Array(list)) if list.is_empty() => {
-            faults.note(Violation::at("/inputs", "inputs is an empty list: expected at least one text"))
-        }
-        Some(Node::Array(list)) => return (strings(list, "/inputs", faults), false),
-        Some(other) => faults.mistyped("/inputs", "a string or a list of strings", &other),
-    }
-    (Vec::new(), true)
 }
 
 fn function(parameters: &mut Members, faults: &mut Faults) -> Scoring {

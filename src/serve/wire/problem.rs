@@ -1,14 +1,16 @@
 //! An error's body in each dialect.
 
 use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use serde::Serialize;
 
-use crate::serve::error::{ApiError, Dialect, Place, Violation};
+use super::check::subject;
+use crate::serve::error::{ApiError, Dialect, Place, Row, Violation};
 
 /// RFC 9457 problem details, with this API's extensions.
 #[derive(Serialize)]
-struct Problem<'a> {
+pub(crate) struct Problem<'a> {
     r#type: String,
     title: &'static str,
     status: u16,
@@ -35,12 +37,26 @@ struct Fault<'a> {
     actual: Option<u64>,
 }
 
-/// What Hugging Face's and text-embeddings-inference's clients read.
+/// What the clients of Hugging Face, text-embeddings-inference and the Open Inference Protocol read.
 #[derive(Serialize)]
 struct Flat {
     error: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_type: Option<&'static str>,
+}
+
+/// What OpenAI's clients read.
+#[derive(Serialize)]
+struct Wrapped {
+    error: OpenAiFault,
+}
+
+#[derive(Serialize)]
+struct OpenAiFault {
+    message: String,
+    r#type: &'static str,
+    param: Option<String>,
+    code: &'static str,
 }
 
 /// Writes `error` as `dialect` has it.
@@ -56,23 +72,46 @@ pub(crate) fn render(error: &ApiError, dialect: Dialect, request_id: &str) -> Ht
     if error.leaves_body() {
         response.force_close();
     }
-    match dialect {
-        Dialect::Problem => {
-            let problem = Problem {
-                r#type: format!("urn:limbic:problem:{}", row.code.replace('_', "-")),
-                title: row.title,
-                status: row.status.as_u16(),
-                detail: error.to_string(),
-                instance: instance(request_id),
-                code: row.code,
-                request_id,
-                retryable: row.retryable,
-                errors: error.violations().iter().map(fault).collect(),
-            };
-            response.content_type("application/problem+json").body(text(&problem))
+    let kind = if dialect == Dialect::Problem { "application/problem+json" } else { "application/json" };
+    response.content_type(kind);
+    let json = match dialect {
+        Dialect::Problem => text(&Problem::of(error, request_id)),
+        Dialect::HuggingFace | Dialect::OpenInference => text(&Flat { error: error.to_string(), error_type: None }),
+        Dialect::Tei => text(&Flat { error: error.to_string(), error_type: Some(row.tei) }),
+        Dialect::OpenAi => text(&Wrapped { error: OpenAiFault::of(error, row) }),
+    };
+    response.body(json)
+}
+
+impl<'a> Problem<'a> {
+    pub(crate) fn of(error: &'a ApiError, request_id: &'a str) -> Self {
+        let row = error.row(Dialect::Problem);
+        Self {
+            r#type: format!("urn:limbic:problem:{}", row.code.replace('_', "-")),
+            title: row.title,
+            status: row.status.as_u16(),
+            detail: error.to_string(),
+            instance: instance(request_id),
+            code: row.code,
+            request_id,
+            retryable: row.retryable,
+            errors: error.violations().iter().map(fault).collect(),
         }
-        Dialect::HuggingFace => response.content_type("application/json").body(text(&Flat { error: error.to_string(), error_type: None })),
-        Dialect::Tei => response.content_type("application/json").body(text(&Flat { error: error.to_string(), error_type: Some(row.tei) })),
+    }
+}
+
+impl OpenAiFault {
+    fn of(error: &ApiError, row: Row) -> Self {
+        let param = error.violations().first().and_then(|violation| match &violation.place {
+            Place::Pointer(pointer) if !pointer.is_empty() => Some(subject(pointer)),
+            Place::Pointer(_) | Place::Header(_) => None,
+        });
+        let kind = match row.status {
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request_error",
+        };
+        Self { message: error.to_string(), r#type: kind, param, code: row.code }
     }
 }
 

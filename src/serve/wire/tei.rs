@@ -5,11 +5,16 @@
 //! `["a", "b"]` is one text and its pair, so here it is refused with a hint, and a batch is
 //! `[["a"], ["b"]]`.
 
+use serde_json::{Map, Value, json};
+
 use super::check::{Faults, Members, TextLimits};
-use super::emotions::{LongText, strings};
+use super::emotions::LongText;
+use super::inputs::strings;
 use super::json::Node;
 use super::ranked::Scoring;
+use crate::serve::config::Settings;
 use crate::serve::error::{ApiError, Violation};
+use crate::serve::model::ServedModel;
 
 /// A checked request.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +64,30 @@ impl TeiRequest {
             Shape::Batch => format!("/inputs/{at}"),
         }
     }
+}
+
+/// `GET /info`. The type is what engines compute in, whatever the weights are stored as.
+pub(crate) fn info(model: &ServedModel, settings: &Settings) -> Value {
+    let names = model.decider.labels().names();
+    let by_id: Map<String, Value> = names.iter().enumerate().map(|(id, name)| (id.to_string(), json!(name))).collect();
+    let by_name: Map<String, Value> = names.iter().enumerate().map(|(id, name)| (name.clone(), json!(id))).collect();
+    json!({
+        "model_id": model.name,
+        "model_sha": model.digest,
+        "model_dtype": "float32",
+        "served_model_name": model.name,
+        "model_type": {"classifier": {"id2label": by_id, "label2id": by_name}},
+        "max_concurrent_requests": settings.queue.texts,
+        "max_input_length": model.encoder.max_length(),
+        "max_batch_tokens": settings.batch_tokens,
+        "max_batch_requests": null,
+        "max_client_batch_size": settings.limits.texts,
+        "auto_truncate": true,
+        "tokenization_workers": settings.async_workers,
+        "version": env!("CARGO_PKG_VERSION"),
+        "sha": null,
+        "docker_label": null,
+    })
 }
 
 fn texts(inputs: Option<Node>, faults: &mut Faults) -> (Vec<String>, Shape) {

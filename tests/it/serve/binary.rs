@@ -215,13 +215,22 @@ fn no_text_of_a_request_is_ever_logged() {
         assert_eq!(send("/v1/emotions", json, &json!({"input": CANARY, CANARY: CANARY}).to_string()), 422);
         assert_eq!(send("/v1/emotions", json, &json!({"input": CANARY, "thresholds": CANARY}).to_string()), 422);
         assert_eq!(send("/v1/emotions", json, &format!("{{\"input\":\"{CANARY}")), 400);
+        assert_eq!(send("/v1/emotions", json, &json!({"input": CANARY, "explain": true, "granularity": "sentence"}).to_string()), 200);
+        assert_eq!(send("/v1/emotions", json, &json!({"input": CANARY, "explain": [CANARY], "label_set": CANARY}).to_string()), 422);
+        let lines = format!("{}\n{CANARY}\n", json!({"id": CANARY, "input": CANARY}));
+        assert_eq!(send("/v1/emotions/bulk", "application/x-ndjson", &lines), 200);
+        let tensor = json!({"name": "text", "datatype": "BYTES", "shape": [1], "data": [CANARY]});
+        assert_eq!(send("/v2/models/tiny/infer", json, &json!({"id": CANARY, "inputs": [tensor]}).to_string()), 200);
+        assert_eq!(send(&format!("/v2/models/{CANARY}/infer"), json, CANARY), 404);
+        assert_eq!(send("/v1/moderations", json, &json!({"input": CANARY, CANARY: CANARY}).to_string()), 400);
+        assert_eq!(send("/classify", json, &json!({"input": CANARY, "user": CANARY}).to_string()), 200);
         assert_eq!(send("/v1/emotions", "text/plain", CANARY), 415);
         assert_eq!(send("/predict", json, &json!({"inputs": [CANARY, CANARY]}).to_string()), 422);
         assert_eq!(send("/", json, &json!({"inputs": CANARY, "parameters": {"function_to_apply": CANARY}}).to_string()), 422);
         assert_eq!(send(&format!("/{CANARY}?q={CANARY}"), json, CANARY), 404);
         let (status, written) = program.stop();
         assert_eq!(status, Some(0));
-        assert!(written.matches("answered").count() >= 9, "requests left no line, so the test sees nothing: {written}");
+        assert!(written.matches("answered").count() >= 16, "requests left no line, so the test sees nothing: {written}");
         assert!(!written.contains(CANARY), "{written}");
     }
 }

@@ -91,14 +91,69 @@ fn invalid() -> Vec<(Value, &'static str, Vec<&'static str>)> {
     for value in [json!(0), json!(-1), json!(1_000_000_000), json!(1.5), json!("5"), json!([1])] {
         cases.push(one(with("top_k", value), "/top_k"));
     }
-    for (member, words) in [("granularity", ["sentence", "window", "word"]), ("long_text", ["window", "", "cut"])] {
-        words.iter().for_each(|word| {
-            cases.push(one(with(member, json!(word)), if member == "granularity" { "/granularity" } else { "/long_text" }))
-        });
+    for value in [json!("word"), json!(""), json!(1)] {
+        cases.push(one(with("granularity", value.clone()), "/granularity"));
+        cases.push(one(with("long_text", value), "/long_text"));
     }
-    cases.push(one(with("explain", json!(true)), "/explain"));
-    cases.push(one(with("label_set", json!("ekman-6")), "/label_set"));
+    cases.extend(invalid_combinations());
     cases
+}
+
+/// Members that are wrong in themselves or beside one another.
+fn invalid_combinations() -> Vec<(Value, &'static str, Vec<&'static str>)> {
+    let wrong = |more: Value, pointers: &[&'static str]| {
+        let mut body = json!({"input": "a"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        (body, "validation_failed", pointers.to_vec())
+    };
+    vec![
+        wrong(json!({"granularity": "window", "long_text": "truncate"}), &["/long_text"]),
+        wrong(json!({"granularity": "window", "long_text": "error"}), &["/long_text"]),
+        wrong(json!({"window": {"stride": 4}}), &["/window"]),
+        wrong(json!({"long_text": "error", "window": {}}), &["/window"]),
+        wrong(json!({"long_text": "window", "window": 4}), &["/window"]),
+        wrong(json!({"long_text": "window", "window": {"stride": 0}}), &["/window/stride"]),
+        wrong(json!({"long_text": "window", "window": {"stride": 33}}), &["/window/stride"]),
+        wrong(json!({"long_text": "window", "window": {"aggregation": "sum"}}), &["/window/aggregation"]),
+        wrong(json!({"long_text": "window", "window": {"size": 9}}), &["/window/size"]),
+        wrong(json!({"explain": "joy"}), &["/explain"]),
+        wrong(json!({"explain": []}), &["/explain"]),
+        wrong(json!({"explain": ["joy", "fury", 7, "joy"]}), &["/explain/1", "/explain/2", "/explain/3"]),
+        wrong(json!({"explain": true, "long_text": "window"}), &["/explain"]),
+        wrong(json!({"explain": true, "granularity": "window"}), &["/explain"]),
+        wrong(json!({"label_set": "ekman-6", "explain": ["optimism"]}), &["/explain/0"]),
+        wrong(json!({"abstain": true}), &["/abstain"]),
+        wrong(json!({"abstain": {}}), &["/abstain"]),
+        wrong(json!({"abstain": {"margin": 1.5, "score": "x"}}), &["/abstain/margin", "/abstain/score"]),
+        wrong(json!({"abstain": {"entropy": 1}}), &["/abstain/entropy"]),
+        wrong(json!({"abstain": {"margin": 0.1}, "thresholds": "none"}), &["/abstain/margin"]),
+        wrong(json!({"label_set": "ekman"}), &["/label_set"]),
+        wrong(json!({"label_set": 6}), &["/label_set"]),
+    ]
+}
+
+#[test]
+fn what_comes_to_too_much_is_refused_with_its_limit() {
+    let mut plan = Plan::default();
+    plan.settings.limits.passages = std::num::NonZeroUsize::new(8).unwrap();
+    plan.settings.limits.words = std::num::NonZeroUsize::new(4).unwrap();
+    let server = plan.start();
+    let sentences = |count: usize| json!({"input": "So it is. ".repeat(count), "granularity": "sentence"});
+    server.post("/v1/emotions", &sentences(7)).expect(200);
+    let reply = server.post("/v1/emotions", &sentences(8));
+    check(&reply, 413, "too_many_texts", &[""]);
+    assert_eq!(reply.json()["errors"][0]["limit"], 8);
+    let words = |input: Value| server.post("/v1/emotions", &json!({"input": input, "explain": true}));
+    words(json!("one two three four")).expect(200);
+    check(&words(json!("one two three four five")), 422, "text_too_long", &["/explain"]);
+    check(&words(json!(["one two", "three four five"])), 422, "text_too_long", &["/explain"]);
+    // Read through windows a text may be longer, and nothing of it is refused for its tokens.
+    let long = |long_text: &str, characters: usize| json!({"input": "é".repeat(characters), "long_text": long_text});
+    check(&server.post("/v1/emotions", &long("truncate", 20_001)), 422, "text_too_long", &["/input"]);
+    check(&server.post("/v1/emotions", &long("window", 100_001)), 422, "text_too_long", &["/input"]);
+    // The sentence that does not fit is what makes the text too long.
+    let asked = json!({"input": format!("Short. {}", "word ".repeat(60)), "long_text": "error", "granularity": "sentence"});
+    check(&server.post("/v1/emotions", &asked), 422, "text_too_long", &["/input"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! which computes when the test says so. Those about the whole walk use the tiny bundle.
 
 mod binary;
+mod bulk;
 mod crowd;
 mod errors;
 mod harness;
@@ -12,6 +13,8 @@ mod limits;
 mod load;
 mod metrics;
 mod models;
+mod oip;
+mod parts;
 mod policy;
 mod shadow;
 mod shapes;

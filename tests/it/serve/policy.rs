@@ -107,10 +107,10 @@ proptest! {
         let (policy, late) = (policy(budget, cost), now);
         let alive = now + Duration::from_secs(1);
         // What says the same has the same length.
-        let waiting: Vec<Waiting> = texts
-            .iter()
-            .map(|&(tokens, is_late)| Waiting { tokens, deadline: if is_late { late } else { alive }, text: tokens as u64 % different << 32 | tokens as u64 })
-            .collect();
+        let text = |at: usize| ((at as u64 % different) << 32) | texts[at].0 as u64;
+        let deadline = |at: usize| if texts[at].1 { late } else { alive };
+        let waiting: Vec<Waiting> =
+            (0..texts.len()).map(|at| Waiting { tokens: texts[at].0, deadline: deadline(at), text: text(at) }).collect();
         let pick = policy.pick(&waiting, now);
 
         // Every late text is named, and no other.

@@ -59,6 +59,65 @@ fn native() {
 }
 
 #[test]
+fn native_parts() {
+    let server = Plan::default().start();
+    let ask = |body: Value| server.post("/v1/emotions", &body);
+    let text = "So happy \u{1F602}! And then? no.";
+    snapshot!("emotions_sentences", ask(json!({"input": text, "granularity": "sentence", "top_k": 1})), 200);
+    let long = json!({"input": "again and ".repeat(20), "granularity": "window", "window": {"stride": 20, "aggregation": "mean"}, "top_k": 1, "logits": true});
+    snapshot!("emotions_windows", ask(long), 200);
+    snapshot!("emotions_windowed", ask(json!({"input": "again and ".repeat(20), "long_text": "window", "top_k": 1})), 200);
+    snapshot!("emotions_abstain", ask(json!({"input": "so happy", "abstain": {"margin": 1, "score": 1}, "top_k": 1})), 200);
+    snapshot!("emotions_undecided_abstain", ask(json!({"input": "so happy", "thresholds": "none", "abstain": {"score": 0}})), 200);
+    snapshot!("emotions_explained", ask(json!({"input": "so happy, @ann \u{1F602}", "explain": ["joy", "anger"], "top_k": 1})), 200);
+    snapshot!("emotions_mapped", ask(json!({"input": "so happy", "label_set": "valence", "explain": true, "logits": true})), 200);
+    snapshot!("label_sets", server.get("/v1/label_sets"), 200);
+}
+
+#[test]
+fn open_inference() {
+    let server = Plan::default().start();
+    snapshot!("oip_server", server.get("/v2"), 200);
+    snapshot!("oip_live", server.get("/v2/health/live"), 200);
+    snapshot!("oip_ready", server.get("/v2/health/ready"), 200);
+    snapshot!("oip_model", server.get("/v2/models/scripted"), 200);
+    assert_eq!(server.get("/v2/models/scripted/versions/7").body, server.get("/v2/models/scripted").body);
+    snapshot!("oip_model_ready", server.get("/v2/models/scripted/ready"), 200);
+    let infer = |body: Value| server.post("/v2/models/scripted/infer", &body);
+    let input = json!([{"name": "text", "shape": [2], "datatype": "BYTES", "data": ["so happy", "no"]}]);
+    snapshot!("oip_infer", infer(json!({"id": "42", "inputs": input})), 200);
+    let outputs = json!([{"name": "labels", "parameters": {"classification": 3}}]);
+    let reply = infer(json!({"inputs": input, "outputs": outputs, "parameters": {"priority": 1, "timeout": 5_000_000}}));
+    snapshot!("oip_classification", reply, 200);
+    snapshot!("oip_threshold", infer(json!({"inputs": input, "outputs": [{"name": "labels"}], "parameters": {"threshold": 0.1}})), 200);
+    snapshot!("oip_refusal", infer(json!({"inputs": []})), 400);
+    snapshot!("oip_not_found", server.get("/v2/models/other"), 404);
+}
+
+#[test]
+fn openai() {
+    let server = Plan::default().start();
+    let steady_time = |mut reply: Reply| {
+        let mut body = reply.json();
+        if body["created"].is_u64() {
+            body["created"] = json!("[created]");
+        }
+        reply.body = body.to_string();
+        reply
+    };
+    let classify = |body: Value| steady_time(server.post("/v1/classify", &body));
+    snapshot!("vllm_classify", classify(json!({"model": "scripted", "input": ["so happy", "no"]})), 200);
+    snapshot!(
+        "vllm_classify_raw",
+        classify(json!({"input": "so happy", "use_activation": false, "truncate_prompt_tokens": -1, "user": "me"})),
+        200
+    );
+    snapshot!("openai_moderations", server.post("/v1/moderations", &json!({"input": "so happy", "model": "scripted"})), 200);
+    snapshot!("openai_refusal", server.post("/v1/moderations", &json!({"input": ["a", "b", "c", "a".repeat(20_001)]})), 400);
+    snapshot!("openai_not_found", server.post("/classify", &json!({"input": "a", "model": "gpt"})), 404);
+}
+
+#[test]
 fn compatible() {
     let server = Plan::default().start();
     let hf = |body: Value| server.post("/", &body);
@@ -69,6 +128,7 @@ fn compatible() {
     let tei = |body: Value| server.post("/predict", &body);
     snapshot!("tei_one", tei(json!({"inputs": "so happy", "truncate": true, "truncation_direction": "right", "raw_scores": false})), 200);
     snapshot!("tei_batch", tei(json!({"inputs": [["so happy"], ["no"]], "raw_scores": true})), 200);
+    snapshot!("tei_info", server.get("/info"), 200);
     // One text is one text, in a list of its own or not.
     assert_eq!(tei(json!({"inputs": ["so happy"]})).json(), tei(json!({"inputs": "so happy"})).json());
 }

@@ -1,14 +1,20 @@
 //! A hundred swaps under load: no request fails, and each is answered whole by one version.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
+use limbic::serve::registry::Opener;
 use serde_json::json;
 
 use super::harness::{Plan, until};
-use super::zoo::{Zoo, standing, version_of};
+use super::zoo::{Zoo, animal, standing, version_of};
 
 const SWAPS: usize = 100;
 
@@ -78,13 +84,10 @@ fn many_loads_of_one_model_at_once_come_one_after_the_other() {
 
 #[test]
 fn a_load_that_takes_for_ever_does_not_hold_the_end_up() {
-    use std::sync::Arc;
-    use std::time::{Duration, Instant};
-
     let zoo = Zoo::of(&["joy-1"]);
-    let (quick, (stuck, free)) = (Plan::default().opener(super::zoo::animal), std::sync::mpsc::channel::<()>());
+    let (quick, (stuck, free)) = (Plan::default().opener(animal), channel::<()>());
     let free = Mutex::new(free);
-    let opener = Arc::new(move |folder: &std::path::Path| {
+    let opener: Opener = Arc::new(move |folder: &Path| {
         if folder.ends_with("joy-2") {
             // Until the test is over.
             let _ = free.lock().unwrap().recv();
@@ -93,21 +96,15 @@ fn a_load_that_takes_for_ever_does_not_hold_the_end_up() {
     });
     let mut server = zoo.serve_by(zoo.counted(opener), "joy", None);
     zoo.add("joy-2");
-    thread::scope(|scope| {
-        let load = scope.spawn(|| {
-            let body = r#"{"bundle":"joy-2"}"#;
-            let request = format!("POST /admin/load HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-            let mut stream = std::net::TcpStream::connect(server.admin.unwrap()).unwrap();
-            std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
-            stream
-        });
-        let stream = load.join().unwrap();
-        until("it is loading", || zoo.opened() == 2);
-        assert_eq!(version_of(&server.classify("a"), "a"), "1");
-        let start = Instant::now();
-        server.say_stop();
-        server.join().unwrap();
-        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-        drop((stream, stuck));
-    });
+    let body = r#"{"bundle":"joy-2"}"#;
+    let request = format!("POST /admin/load HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let mut loading = TcpStream::connect(server.admin.unwrap()).unwrap();
+    loading.write_all(request.as_bytes()).unwrap();
+    until("it is loading", || zoo.opened() == 2);
+    assert_eq!(version_of(&server.classify("a"), "a"), "1");
+    let start = Instant::now();
+    server.say_stop();
+    server.join().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    drop((loading, stuck));
 }

@@ -1,0 +1,112 @@
+//! The Open Inference Protocol over REST, under `/v2`.
+
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::classify::{Ask, classify};
+use super::intake::{self, Deadline};
+use crate::decide::Prediction;
+use crate::serve::app::App;
+use crate::serve::edge::Call;
+use crate::serve::error::{ApiError, Violation};
+use crate::serve::registry::Chosen;
+use crate::serve::wire::oip::{self, InferAnswer, InferRequest, Written};
+
+const JSON_BYTES: HeaderName = HeaderName::from_static("inference-header-content-length");
+
+/// Which model a path names.
+#[derive(Deserialize)]
+pub(super) struct Named {
+    model: String,
+    version: Option<String>,
+}
+
+impl Named {
+    fn choose(&self, app: &App) -> Result<Chosen, ApiError> {
+        match &self.version {
+            None => app.choose(Some(&self.model)),
+            Some(version) => app.choose(Some(&format!("{}@{version}", self.model))),
+        }
+    }
+}
+
+/// `GET /v2`.
+pub(super) async fn server() -> HttpResponse {
+    HttpResponse::Ok().json(oip::server())
+}
+
+/// `GET /v2/health/live`.
+pub(super) async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"live": true}))
+}
+
+/// `GET /v2/health/ready`.
+pub(super) async fn ready(app: Data<App>) -> Result<HttpResponse, ApiError> {
+    let chosen = app.choose(None)?;
+    Ok(readiness(&app, &chosen, |ready| json!({"live": true, "ready": ready})))
+}
+
+/// `GET /v2/models/{model}`.
+pub(super) async fn model(app: Data<App>, named: Path<Named>) -> Result<HttpResponse, ApiError> {
+    let chosen = named.choose(&app)?;
+    Ok(HttpResponse::Ok().json(oip::model(&chosen.model, chosen.engine.name())))
+}
+
+/// `GET /v2/models/{model}/ready`.
+pub(super) async fn model_ready(app: Data<App>, named: Path<Named>) -> Result<HttpResponse, ApiError> {
+    let chosen = named.choose(&app)?;
+    Ok(readiness(&app, &chosen, |ready| json!({"name": chosen.model.name, "ready": ready})))
+}
+
+fn readiness(app: &App, chosen: &Chosen, body: impl Fn(bool) -> serde_json::Value) -> HttpResponse {
+    if !app.lifecycle.is_draining() && chosen.engine.is_up() {
+        return HttpResponse::Ok().json(body(true));
+    }
+    HttpResponse::ServiceUnavailable().insert_header((RETRY_AFTER, chosen.engine.retry_after())).json(body(false))
+}
+
+/// `POST /v2/models/{model}/infer`. What the body is, its headers and its own members say: one
+/// client sends no content type at all.
+pub(super) async fn infer(request: HttpRequest, payload: Payload, app: Data<App>, named: Path<Named>) -> Result<HttpResponse, ApiError> {
+    let started = Call::of(&request).started;
+    let deadline = Deadline::of(request.headers(), started, &app.settings.times)?;
+    let work = async {
+        let chosen = named.choose(&app)?;
+        let model = &chosen.model;
+        let json_bytes = json_bytes(request.headers())?;
+        let body = intake::bytes(request.headers(), payload, &app.settings).await?;
+        let (limits, parsed) = (app.text_limits(), model.clone());
+        let mut asked = intake::off_workers(body.len(), move || InferRequest::parse(&body, json_bytes, &parsed, limits)).await?;
+        let deadline = asked.timeout.map_or(deadline, |timeout| deadline.within(started, timeout));
+        let deadline = deadline.with(asked.priority);
+        let ask = Ask::plain(std::mem::take(&mut asked.texts), |at| format!("/inputs/0/data/{at}"));
+        let classified = deadline.bound(classify(&app, &chosen, ask, deadline)).await?;
+        let thresholds = asked.thresholds.as_ref().unwrap_or(model.decider.thresholds());
+        let predictions: Vec<Prediction> = model.decider.decide_with(&classified.answer.logits, thresholds);
+        predictions.iter().flat_map(|prediction| &prediction.labels).for_each(|&label| chosen.positive(label));
+        Ok(classified.finish(&app, written(InferAnswer::new(model, &asked, &predictions).written())))
+    };
+    deadline.bound(work).await
+}
+
+fn written(Written { body, json_bytes }: Written) -> HttpResponse {
+    match json_bytes {
+        None => HttpResponse::Ok().content_type("application/json").body(body),
+        Some(length) => {
+            let length = HeaderValue::from(length);
+            HttpResponse::Ok().content_type("application/octet-stream").insert_header((JSON_BYTES, length)).body(body)
+        }
+    }
+}
+
+/// How many of the body's bytes are JSON, where the client says so.
+fn json_bytes(headers: &HeaderMap) -> Result<Option<usize>, ApiError> {
+    let Some(value) = headers.get(JSON_BYTES) else { return Ok(None) };
+    let length = value.to_str().ok().and_then(|text| text.trim().parse::<usize>().ok());
+    let wrong =
+        || Violation::header("inference-header-content-length", "inference-header-content-length: expected a whole number of bytes");
+    length.map(Some).ok_or_else(|| ApiError::Invalid(vec![wrong()]))
+}

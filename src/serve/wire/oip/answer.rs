@@ -1,0 +1,126 @@
+//! The outputs, as JSON or as bytes behind it.
+
+use serde::Serialize;
+
+use super::request::{InferRequest, Output, Tensor};
+use super::tensor;
+use crate::decide::Prediction;
+use crate::serve::model::ServedModel;
+
+/// The whole answer; members are written in this order.
+#[derive(Serialize)]
+pub(crate) struct InferAnswer<'a> {
+    model_name: &'a str,
+    model_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    outputs: Vec<OutputTensor>,
+    #[serde(skip)]
+    binary: Option<Vec<u8>>,
+}
+
+/// One output.
+#[derive(Serialize)]
+struct OutputTensor {
+    name: &'static str,
+    datatype: &'static str,
+    shape: Vec<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<BinarySize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Data>,
+}
+
+#[derive(Serialize)]
+struct BinarySize {
+    binary_data_size: usize,
+}
+
+/// Elements, row-major.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Data {
+    Fp32(Vec<f32>),
+    Bytes(Vec<String>),
+}
+
+impl Data {
+    const fn datatype(&self) -> &'static str {
+        match self {
+            Self::Fp32(_) => "FP32",
+            Self::Bytes(_) => "BYTES",
+        }
+    }
+
+    fn packed(&self) -> Vec<u8> {
+        match self {
+            Self::Fp32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::Bytes(strings) => tensor::packed(strings),
+        }
+    }
+}
+
+/// A body, and how much of it is JSON where something follows.
+pub(crate) struct Written {
+    pub(crate) body: Vec<u8>,
+    pub(crate) json_bytes: Option<usize>,
+}
+
+impl<'a> InferAnswer<'a> {
+    pub(crate) fn new(model: &'a ServedModel, asked: &'a InferRequest, predictions: &[Prediction]) -> Self {
+        let names = model.decider.labels().names();
+        let mut binary = None;
+        let outputs = asked.outputs.iter().map(|&output| {
+            let (shape, data) = elements(output, predictions, names);
+            let datatype = data.datatype();
+            let (name, mut parameters, mut inline) = (output.tensor.name(), None, Some(data));
+            if let Some(data) = inline.take_if(|_| output.binary) {
+                let packed = data.packed();
+                parameters = Some(BinarySize { binary_data_size: packed.len() });
+                binary.get_or_insert_with(Vec::new).extend(packed);
+            }
+            OutputTensor { name, datatype, shape, parameters, data: inline }
+        });
+        let outputs = outputs.collect();
+        Self { model_name: &model.name, model_version: &model.version, id: asked.id.as_deref(), outputs, binary }
+    }
+
+    /// JSON, and behind it what was asked for in binary.
+    pub(crate) fn written(mut self) -> Written {
+        let binary = self.binary.take();
+        let mut body = serde_json::to_vec(&self).expect("an answer has string keys: this is a bug");
+        let json_bytes = binary.as_ref().map(|_| body.len());
+        body.extend(binary.unwrap_or_default());
+        Written { body, json_bytes }
+    }
+}
+
+fn elements(output: Output, predictions: &[Prediction], names: &[String]) -> (Vec<usize>, Data) {
+    let rows = predictions.len();
+    match (output.classification, output.tensor) {
+        (Some(most), _) => {
+            let most = most.min(names.len());
+            let strings = predictions.iter().flat_map(|prediction| classified(&prediction.scores, names, most));
+            (vec![rows, most], Data::Bytes(strings.collect()))
+        }
+        (None, Tensor::Probabilities) => {
+            let values = predictions.iter().flat_map(|prediction| prediction.scores.iter().copied());
+            (vec![rows, names.len()], Data::Fp32(values.collect()))
+        }
+        (None, Tensor::Labels) => (vec![rows], Data::Bytes(predictions.iter().map(|prediction| held(&prediction.labels, names)).collect())),
+    }
+}
+
+/// The highest scores of one text as `value:index:label`.
+fn classified(scores: &[f32], names: &[String], most: usize) -> Vec<String> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    // Stable: equal scores keep the bundle's order.
+    order.sort_by(|&left, &right| scores[right].total_cmp(&scores[left]));
+    order.into_iter().take(most).map(|label| format!("{}:{label}:{}", scores[label], names[label])).collect()
+}
+
+/// Label names as a JSON list: a name may hold any separator.
+fn held(labels: &[usize], names: &[String]) -> String {
+    let labels: Vec<&str> = labels.iter().map(|&label| names[label].as_str()).collect();
+    serde_json::to_string(&labels).expect("a list of strings: this is a bug")
+}
