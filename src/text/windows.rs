@@ -34,7 +34,9 @@ impl TextEncoder {
             // Only one character of more tokens than a window takes is ever too long here.
             let kept = &ids[..ids.len().min(self.room())];
             let encoding = self.between_template(kept, kept.len() < ids.len())?;
-            Ok((encoding, first.original.start..last.original.end.max(first.original.end)))
+            // A byte-level token may be a part of a character.
+            let start = text.floor_char_boundary(first.original.start);
+            Ok((encoding, start..text.ceil_char_boundary(last.original.end.max(first.original.end))))
         };
         let lengths: Vec<usize> = atoms.iter().map(|atom| atom.tokens.len()).collect();
         let ranges = cover(&lengths, self.room(), step);

@@ -49,7 +49,8 @@ impl<'a> Occlusion<'a, '_> {
         let labels: Vec<Vec<usize>> = told.iter().map(|prediction| explained(asked, prediction)).collect();
         let names = asked.labels(&chosen.model).names();
         let mut words: Vec<Vec<WordEffect<'a>>> = texts.iter().map(|_| Vec::new()).collect();
-        for some in self.variants(texts).await?.chunks(AT_ONCE) {
+        let at_once = AT_ONCE.min(self.app.settings.limits.passages.get());
+        for some in self.variants(texts).await?.chunks(at_once) {
             let rests = some.iter().map(|variant| variant.rest.clone()).collect();
             let ask = Ask::plain(rests, |_| asked.inputs.pointer.to_owned());
             let classified = compute(self.app, chosen, ask, self.deadline.with(Priority::Low)).await?;

@@ -81,7 +81,7 @@ pub(super) async fn infer(request: HttpRequest, payload: Payload, app: Data<App>
         let (limits, parsed) = (app.text_limits(), model.clone());
         let mut asked = intake::off_workers(body.len(), move || InferRequest::parse(&body, json_bytes, &parsed, limits)).await?;
         let deadline = asked.timeout.map_or(deadline, |timeout| deadline.within(started, timeout));
-        let deadline = deadline.with(asked.priority);
+        let deadline = asked.priority.map_or(deadline, |priority| deadline.with(priority));
         let ask = Ask::plain(std::mem::take(&mut asked.texts), |at| format!("/inputs/0/data/{at}"));
         let classified = deadline.bound(classify(&app, &chosen, ask, deadline)).await?;
         let thresholds = asked.thresholds.as_ref().unwrap_or(model.decider.thresholds());

@@ -27,7 +27,8 @@ pub(super) async fn vllm_classify(request: HttpRequest, payload: Payload, app: D
         let texts = std::mem::take(&mut asked.inputs.texts);
         let plain = Ask::plain(texts, |at| asked.inputs.place(at));
         let ask = Ask { long_text: asked.long_text, ..plain };
-        let classified = classify(&app, &chosen, ask, deadline.with(asked.priority)).await?;
+        let deadline = asked.priority.map_or(deadline, |priority| deadline.with(priority));
+        let classified = classify(&app, &chosen, ask, deadline).await?;
         let names = chosen.model.decider.labels().names();
         let data = decided(&chosen, &classified).into_iter().enumerate().map(|(index, prediction)| {
             let values = match asked.scoring {

@@ -23,7 +23,8 @@ pub(crate) struct ClassifyRequest {
     /// Calibrated probabilities, or logits.
     pub(crate) scoring: Scoring,
     pub(crate) long_text: LongText,
-    pub(crate) priority: Priority,
+    /// Where the body says one.
+    pub(crate) priority: Option<Priority>,
 }
 
 impl ClassifyRequest {
@@ -39,9 +40,9 @@ impl ClassifyRequest {
         let long_text = truncation(&mut members, model.encoder.max_length(), &mut faults);
         // There the lower number goes first, and zero is the usual one.
         let priority = match members.number("priority", &mut faults) {
-            Some(value) if value < 0.0 => Priority::High,
-            Some(value) if value > 0.0 => Priority::Low,
-            Some(_) | None => Priority::Normal,
+            Some(value) if value < 0.0 => Some(Priority::High),
+            Some(value) if value > 0.0 => Some(Priority::Low),
+            Some(_) | None => None,
         };
         pass_over(&mut members, &mut faults);
         members.finish("model, input, use_activation, truncate_prompt_tokens, truncation_side, priority, user, request_id", &mut faults);

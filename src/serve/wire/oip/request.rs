@@ -27,7 +27,8 @@ pub(crate) struct InferRequest {
     pub(crate) outputs: Vec<Output>,
     /// Instead of the bundle's.
     pub(crate) thresholds: Option<Thresholds>,
-    pub(crate) priority: Priority,
+    /// Where the body says one.
+    pub(crate) priority: Option<Priority>,
     /// The client's own limit, which may only shorten the server's.
     pub(crate) timeout: Option<Duration>,
 }
@@ -64,7 +65,7 @@ impl Tensor {
 /// What `parameters` of the whole request say.
 struct Parameters {
     thresholds: Option<Thresholds>,
-    priority: Priority,
+    priority: Option<Priority>,
     timeout: Option<Duration>,
     binary: bool,
 }
@@ -99,9 +100,10 @@ impl Parameters {
         let thresholds = thresholds.and_then(|value| Thresholds::uniform(model.decider.labels().len(), value).ok());
         let priority = match members.whole("priority", 0..=EXACT, faults) {
             // Zero is the protocol's word for the usual one; one is the most urgent.
-            None | Some(0 | 2) => Priority::Normal,
-            Some(1) => Priority::High,
-            Some(_) => Priority::Low,
+            None | Some(0) => None,
+            Some(1) => Some(Priority::High),
+            Some(2) => Some(Priority::Normal),
+            Some(_) => Some(Priority::Low),
         };
         let timeout = members.whole("timeout", 0..=EXACT, faults).filter(|&micros| micros > 0);
         let timeout = timeout.map(|micros| Duration::from_micros(micros as u64));
