@@ -153,7 +153,7 @@ mod tests {
         let set = set();
         let found = LabelMap::new(&model, Activation::Sigmoid, set.iter().map(|(name, behind)| (*name, &behind[..])));
         assert!(matches!(found, Err(DecideError::Shape { expected: 1, .. })), "{found:?}");
-        let joy = vec!["joy".to_owned()];
+        let joy = ["joy".to_owned()];
         let model = LabelSet::new(["joy"]).expect("a name");
         let twice = LabelMap::new(&model, Activation::Sigmoid, [("a", &joy[..]), ("a", &joy[..])]);
         assert!(matches!(twice, Err(DecideError::Form { .. })), "{twice:?}");

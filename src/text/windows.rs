@@ -111,6 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::single_range_in_vec_init, reason = "one window is a case like the others")]
     fn windows_step_by_whole_items() {
         for (lengths, room, step, expected) in [
             (vec![1; 10], 4, 2, vec![0..4, 2..6, 4..8, 6..10]),
