@@ -71,11 +71,12 @@ impl ShadowFigures {
     /// One compared text: a pair a label, in the order the figures were asked for with.
     pub fn compared(&mut self, pairs: impl IntoIterator<Item = Pair>) {
         self.compared += 1;
-        self.texts(Shadowed::Compared, 1);
         for (label, Pair { serving, shadow }) in self.labels.iter_mut().zip(pairs) {
             label.decisions[2 * usize::from(serving.1) + usize::from(shadow.1)].inc();
             label.sum += f64::from(shadow.0) - f64::from(serving.0);
             label.shift.set(label.sum / self.compared as f64);
         }
+        // Last, so that whoever sees it counted sees the rest of it too.
+        self.texts(Shadowed::Compared, 1);
     }
 }
