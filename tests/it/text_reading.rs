@@ -71,9 +71,9 @@ fn a_window_reads_what_its_stretch_alone_would() {
 
 #[test]
 fn every_token_is_read_in_order() {
-    let text = "It was a dark and stormy night; antidisestablishmentarianism! ".repeat(40);
+    let text = "It was a dark and stormy night; antidisestablishmentarianism! ".repeat(200);
     for open in [bert, roberta] {
-        let (encoder, roomy, room) = (open(Normalization::TweetV1, 32), open(Normalization::TweetV1, 4096), 30);
+        let (encoder, roomy, room) = (open(Normalization::TweetV1, 32), open(Normalization::TweetV1, 32_768), 30);
         let whole = roomy.encode(&text).expect("a text");
         let whole = &whole.ids()[roomy.own_tokens(&whole)];
         // Side by side the windows are the text's own tokens.
@@ -149,13 +149,18 @@ fn a_hostile_text_is_read_in_linear_time() {
         let time = |characters: usize| {
             let text: String = unit.chars().cycle().take(characters).collect();
             let reading = Reading { long: Long::Windows { step: None }, parts: Parts::Sentences, most: 100_000 };
-            let start = Instant::now();
-            let read = encoder.read(&text, reading).expect("a text");
-            (start.elapsed(), read.passages.len(), encoder.words(&text).len())
+            let once = || {
+                let start = Instant::now();
+                let read = encoder.read(&text, reading).expect("a text");
+                assert!(!read.passages.is_empty() && encoder.words(&text).len() <= characters);
+                start.elapsed()
+            };
+            // The best of five, because the machine does other things too.
+            (0..5).map(|_| once()).min().expect("five")
         };
-        let (short, long) = (time(12_500), time(100_000));
-        // Eight times the text, with room for a busy machine.
-        assert!(long.0 < short.0 * 32 + Duration::from_millis(200), "{unit:?}: {short:?} and {long:?}");
+        let (short, long) = (time(4_000), time(64_000));
+        // Sixteen times the text, with room for a busy machine; the square of it would be 256.
+        assert!(long < short * 64 + Duration::from_millis(500), "{unit:?}: {short:?} and {long:?}");
     }
 }
 
