@@ -157,7 +157,7 @@ fn a_hostile_text_is_cheap() {
         };
         // The best of five: the machine may be busy with other tests.
         let took = (0..5).map(|_| once()).min().expect("five");
-        assert!(took < Duration::from_secs(2), "a hundred thousand of {unit:?} took {took:?}");
+        assert!(took < Duration::from_secs(5), "a hundred thousand of {unit:?} took {took:?}");
     }
 }
 
