@@ -22,6 +22,8 @@ use super::{Normalization, TextError};
 const CHARACTERS_PER_TOKEN: usize = 16;
 /// Characters normalised for each token allowed: masking shortens.
 const RAW_CHARACTERS_PER_TOKEN: usize = 64;
+/// Bytes tokenised at a time where each token's place is wanted.
+const LONGEST_STRETCH: usize = 4096;
 /// Texts a thread takes at a time, so that short lists stay on the caller's thread.
 const TEXTS_PER_TASK: usize = 64;
 /// What vocabularies call the token that stands for a hidden one.
@@ -136,11 +138,20 @@ impl TextEncoder {
         texts.par_iter().with_min_len(TEXTS_PER_TASK).map(|text| self.encode(text.as_ref())).collect()
     }
 
-    /// The tokens of a text that was normalised already, all of them.
-    pub(super) fn tokens(&self, normal: &str) -> Result<Tokens, TextError> {
-        let body = self.tokenizer.encode(normal, false).map_err(|reason| failed(normal, &reason))?;
-        let offsets = body.get_offsets().iter().map(|&(start, end)| start..end).collect();
-        Ok(Tokens { ids: body.get_ids().to_vec(), offsets })
+    /// The tokens of a text that was normalised already, all of them; nothing when there are more
+    /// than `most`.
+    pub(super) fn tokens(&self, normal: &str, most: usize) -> Result<Option<Tokens>, TextError> {
+        let mut tokens = Tokens { ids: Vec::new(), offsets: Vec::new() };
+        for Range { start, end } in stretches(normal) {
+            let stretch = &normal[start..end];
+            let body = self.tokenizer.encode(stretch, false).map_err(|reason| failed(stretch, &reason))?;
+            tokens.ids.extend_from_slice(body.get_ids());
+            tokens.offsets.extend(body.get_offsets().iter().map(|&(first, last)| start + first..start + last));
+            if tokens.ids.len() > most {
+                return Ok(None);
+            }
+        }
+        Ok(Some(tokens))
     }
 
     /// Tokens of a text's own that fit beside the template's, at least one.
@@ -197,6 +208,22 @@ fn cap(text: &str, most: usize) -> (&str, bool) {
         Some((end, _)) => (&text[..end], true),
         None => (text, false),
     }
+}
+
+/// A text in stretches of bounded length, because the library's time for offsets grows with the
+/// square of the text's. Each begins with the white space before a word, which tokenizers keep with
+/// it; only a word longer than a stretch is divided.
+fn stretches(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    while text.len() - start > LONGEST_STRETCH {
+        let limit = text.floor_char_boundary(start + LONGEST_STRETCH);
+        let end = text[start..limit].rfind(char::is_whitespace).filter(|&at| at > 0).map_or(limit, |at| start + at);
+        found.push(start..end);
+        start = end;
+    }
+    found.push(start..text.len());
+    found
 }
 
 fn failed(text: &str, reason: &tokenizers::Error) -> TextError {

@@ -9,7 +9,8 @@
 use std::ops::Range;
 
 use super::encoder::Tokens;
-use super::pieces::Pieces;
+use super::pieces::{Piece, Pieces};
+use super::span::trimmed;
 use super::{Encoding, TextEncoder, TextError};
 
 /// One window: what the model reads, and the bytes of the original it was made of.
@@ -23,10 +24,11 @@ impl TextEncoder {
     /// [`TextError::Passages`] when there are more than `most`, otherwise as [`TextEncoder::encode`].
     pub(super) fn windows(&self, text: &str, step: usize, most: usize) -> Result<Vec<Window>, TextError> {
         let pieces = Pieces::of(text, self.normalization());
-        let tokens = self.tokens(&pieces.text)?;
+        // So many windows hold no more, however they lie.
+        let tokens = self.tokens(&pieces.text, most.saturating_mul(self.room()))?.ok_or(TextError::Passages { most })?;
         let atoms = atoms(&pieces, &tokens, self.room());
         if atoms.is_empty() {
-            return Ok(vec![(self.between_template(&[], false)?, super::span::trimmed(text, 0..text.len()))]);
+            return Ok(vec![(self.between_template(&[], false)?, trimmed(text, 0..text.len()))]);
         }
         let window = |range: Range<usize>| {
             let (first, last) = (&atoms[range.start], &atoms[range.end - 1]);
@@ -34,9 +36,9 @@ impl TextEncoder {
             // Only one character of more tokens than a window takes is ever too long here.
             let kept = &ids[..ids.len().min(self.room())];
             let encoding = self.between_template(kept, kept.len() < ids.len())?;
-            // A byte-level token may be a part of a character.
+            // A token may be a part of a character, or the white space between two words.
             let start = text.floor_char_boundary(first.original.start);
-            Ok((encoding, start..text.ceil_char_boundary(last.original.end.max(first.original.end))))
+            Ok((encoding, trimmed(text, start..text.ceil_char_boundary(last.original.end.max(first.original.end)))))
         };
         let lengths: Vec<usize> = atoms.iter().map(|atom| atom.tokens.len()).collect();
         let ranges = cover(&lengths, self.room(), step);
@@ -65,19 +67,38 @@ fn atoms(pieces: &Pieces, tokens: &Tokens, room: usize) -> Vec<Atom> {
         if end - start <= room {
             atoms.push(Atom { tokens: start..end, original: piece.original.clone() });
         } else {
-            for token in start..end {
-                let original = piece.behind(tokens.offsets[token].clone());
-                match atoms.last_mut() {
-                    // Several tokens for one character, as byte-level vocabularies have them.
-                    Some(last) if piece.same && last.tokens.start >= start && original.start < last.original.end => {
-                        last.tokens.end = token + 1;
-                        last.original.end = last.original.end.max(original.end);
-                    }
-                    _ => atoms.push(Atom { tokens: token..token + 1, original }),
-                }
-            }
+            atoms.extend(divided(piece, tokens, start..end));
         }
         start = end;
+    }
+    atoms
+}
+
+/// A word too long for a window, token by token. What no token was made of, a mark that the tokenizer
+/// drops, goes with the token before it.
+fn divided(piece: &Piece, tokens: &Tokens, range: Range<usize>) -> Vec<Atom> {
+    let mut atoms: Vec<Atom> = Vec::with_capacity(range.len());
+    for token in range {
+        let original = piece.behind(tokens.offsets[token].clone());
+        match atoms.last_mut() {
+            // Several tokens for one character, as byte-level vocabularies have them.
+            Some(last) if piece.same && original.start < last.original.end => {
+                last.tokens.end = token + 1;
+                last.original.end = last.original.end.max(original.end);
+            }
+            last => {
+                if let Some(last) = last {
+                    last.original.end = last.original.end.max(original.start.min(piece.original.end));
+                }
+                atoms.push(Atom { tokens: token..token + 1, original });
+            }
+        }
+    }
+    if let Some(first) = atoms.first_mut() {
+        first.original.start = piece.original.start;
+    }
+    if let Some(last) = atoms.last_mut() {
+        last.original.end = piece.original.end;
     }
     atoms
 }
