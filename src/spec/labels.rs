@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// More labels than this is taken for a broken file.
@@ -45,7 +46,8 @@ pub enum SpecError {
 }
 
 /// Ordered, distinct, non-empty label names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>")]
 pub struct LabelSet(Vec<String>);
 
 impl LabelSet {
@@ -88,5 +90,13 @@ impl LabelSet {
     #[must_use]
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|label| label == name)
+    }
+}
+
+impl TryFrom<Vec<String>> for LabelSet {
+    type Error = SpecError;
+
+    fn try_from(names: Vec<String>) -> Result<Self, SpecError> {
+        Self::new(names)
     }
 }

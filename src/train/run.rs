@@ -106,9 +106,6 @@ fn steps(recipe: &Recipe, around: &Surroundings<'_>, journal: &mut Journal<'_>) 
     let read = [("training", Some(&train)), ("held-out", dev.as_ref())];
     made.warnings.extend(read.iter().filter_map(|(name, set)| Some(format!("{name} file: {}", set.as_ref()?.data.left_out()?))));
 
-    for (set, rows) in &made.scored {
-        rows.write(&around.run.join(format!("{set}.jsonl")), &recipe.data.labels)?;
-    }
     let decisions = decisions(&made.decider);
     let cargo = Cargo {
         weights: made.weights,

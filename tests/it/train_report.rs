@@ -258,8 +258,7 @@ fn judged_rows_come_back_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.jsonl");
     sample.rows.write(&path, &sample.labels).unwrap();
-    assert_eq!(ScoredRows::read(&path, &sample.labels).unwrap().as_ref(), Some(&sample.rows));
-    assert_eq!(ScoredRows::read(&folder.path().join("other"), &sample.labels).unwrap(), None);
+    assert_eq!(ScoredRows::read(&path, &sample.labels).unwrap(), sample.rows);
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.lines().count(), ROWS);
 
@@ -270,6 +269,7 @@ fn judged_rows_come_back_as_they_were() {
     };
     refused(&path, "", "the end of the file");
     refused(&path, &text.replacen("\"joy\"", "\"jo\"", 1), "the label \"jo\"");
+    refused(&path, &text.replacen("row-7\"", "row-5\"", 1), "line 8: the id \"row-5\" once more");
     refused(&path, "{\"id\":\"1\",\"held\":[],\"given\":[],\"logits\":[1.0],\"probabilities\":[0.5,0.5,0.5]}\n", "line 1: 1 logits");
     refused(&path, &format!("{}no\n", text), &format!("line {}: ", ROWS + 1));
     let wrong = View::new(&sample.labels, &sample.set, &sample.rows, &[0.5], Activation::Sigmoid).map(|_| ()).unwrap_err().to_string();

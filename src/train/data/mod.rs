@@ -103,6 +103,12 @@ impl Dataset {
         &self.examples
     }
 
+    /// The examples' ids, in file order.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        self.examples.iter().map(|example| example.id.clone()).collect()
+    }
+
     /// Which labels each example holds.
     #[must_use]
     pub fn targets(&self) -> &Targets {
