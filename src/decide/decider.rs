@@ -98,7 +98,7 @@ impl Decider {
     pub fn decide_with(&self, logits: &Logits, thresholds: &Thresholds) -> Vec<Prediction> {
         assert_eq!(thresholds.values().len(), self.labels.len(), "thresholds of another label set; this is a bug");
         let probabilities = self.probabilities(logits);
-        (0..probabilities.rows()).map(|row| self.predict(probabilities.row(row), thresholds)).collect()
+        probabilities.each_row().map(|scores| self.predict(scores, thresholds)).collect()
     }
 
     fn predict(&self, scores: &[f32], thresholds: &Thresholds) -> Prediction {

@@ -10,7 +10,7 @@ pub const MAX_LABELS: usize = 1024;
 /// Longer names than this (in bytes) are taken for a broken file.
 const MAX_NAME_BYTES: usize = 128;
 
-/// Why a set of labels or targets was refused.
+/// Why a set of labels or a matrix was refused.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum SpecError {
     /// No label at all, or too many.
@@ -33,9 +33,9 @@ pub enum SpecError {
         /// The repeated name.
         name: String,
     },
-    /// A matrix of targets whose length is not rows times labels.
-    #[error("expected {rows} rows of {labels} targets, found {found} values")]
-    TargetShape {
+    /// A matrix whose length is not rows times labels.
+    #[error("expected {rows} rows of {labels} values, found {found} values")]
+    Shape {
         /// Rows expected.
         rows: usize,
         /// Labels a row.

@@ -18,6 +18,7 @@ use crate::backend::Backend;
 use crate::bundle::{Bundle, MeasuredSet};
 use crate::decide::{Logits, Probabilities};
 use crate::metrics::Resampling;
+use crate::spec::Matrix;
 use crate::text::{Batch, Encoding};
 
 /// Texts a forward pass.
@@ -105,15 +106,13 @@ pub(super) fn logits(
 ) -> Result<Logits, TrainError> {
     let mut order: Vec<usize> = (0..encodings.len()).collect();
     order.sort_by_key(|&row| encodings[row].ids().len());
-    let mut values = vec![0.0; encodings.len() * labels];
+    let mut values = Matrix::filled(encodings.len(), labels, 0.0);
     let mut done = 0;
     for members in order.chunks(TEXTS_A_BATCH) {
         let logits = engine.forward(&Batch::new(members.iter().map(|&row| &encodings[row]))?)?;
-        for (place, &row) in members.iter().enumerate() {
-            values[row * labels..(row + 1) * labels].copy_from_slice(logits.row(place));
-        }
+        values.place(members, &logits);
         done += members.len();
         progress(done, encodings.len());
     }
-    Ok(Logits::new(labels, values)?)
+    Ok(Logits::new(labels, values.into_values())?)
 }
