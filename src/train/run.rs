@@ -28,7 +28,7 @@ use crate::decide::Decider;
 use crate::export::ParityReport;
 
 /// What is kept with a tracked run.
-const REPORTS: [&str; 2] = ["report.json", "report.md"];
+const REPORTS: [&str; 3] = ["report.json", "report.md", "report.html"];
 
 /// What a run takes from outside: folders, a clock, the engine's library.
 pub struct Surroundings<'a> {
