@@ -5,6 +5,7 @@
 
 mod binary;
 mod errors;
+mod families;
 mod harness;
 mod lifecycle;
 mod limits;
