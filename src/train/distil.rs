@@ -58,6 +58,9 @@ pub enum Teacher {
         /// the others, for every seed; none when left out, and teachers judge the rows they were
         /// fitted to.
         folds: Option<usize>,
+        /// `bases`: base models of the same tokenizer that the teachers begin with, in turn; the
+        /// student's when there are none. Models that begin differently err differently.
+        bases: Vec<String>,
     },
     /// The out-of-fold logits of the run in this folder.
     Run(PathBuf),
@@ -81,7 +84,7 @@ pub(super) fn soften(
 ) -> Result<Answers, TrainError> {
     let logits = match &recipe.teacher {
         Teacher::Run(_) => ground.teacher.expect("the run was read at the start; anything else, this is a bug").of(&plan.trained)?,
-        Teacher::Oneself { seeds, folds } => {
+        Teacher::Oneself { seeds, folds, .. } => {
             let mut logits = taught_by_oneself(ground, plan, (*seeds, *folds), journal)?;
             if recipe.calibrated {
                 unweigh(&mut logits, &Objective::new(plan.recipe.loss, &plan.trained.answers));
@@ -116,6 +119,8 @@ fn taught_by_oneself(
     // A seed has to fit a recipe's signed number.
     for (number, seed) in seeds_of.map(|seed| seed >> 1).take(seeds).enumerate() {
         let recipe = taught(plan.recipe, seed);
+        let start = ground.bases.get(number % ground.bases.len().max(1)).unwrap_or(ground.start);
+        let ground = &Ground { start, ..*ground };
         for (part, (trained, judged)) in parts.iter().enumerate() {
             let name = if folds.is_some() { format!("teacher-{number}-{part}") } else { format!("teacher-{number}") };
             let sitting = Sitting { recipe: &recipe, name, trained: plan.trained.pick(trained), judged: plan.trained.pick(judged) };

@@ -19,7 +19,7 @@ use super::report::{self, Origin, RunReport, Split};
 use super::ship::{self, Cargo};
 use super::split::Folds;
 use super::stages::{Further, StageGround};
-use super::start::{Start, start};
+use super::start::{Start, start, teachers};
 use super::teacher::RunTeacher;
 use super::tracking::{self, Ending, TrackingEnvironment};
 use super::{TrainError, files};
@@ -86,6 +86,7 @@ fn steps(recipe: &Recipe, around: &Surroundings<'_>, journal: &mut Journal<'_>) 
         train: &train,
         along: inputs.further.along.as_ref(),
         further: &inputs.learnt(),
+        bases: &inputs.bases,
         teacher: inputs.teacher.as_ref(),
         run: around.run,
         under: "",
@@ -109,6 +110,8 @@ struct Inputs<'a> {
     train: Encoded,
     dev: Option<Encoded>,
     further: Further<'a>,
+    /// What teachers begin with.
+    bases: Vec<Start>,
     teacher: Option<RunTeacher>,
 }
 
@@ -117,21 +120,24 @@ impl<'a> Inputs<'a> {
         let start = start(recipe, around.current, around.recipe_folder, &around.hub)?;
         let train = encoded(recipe, &start, &place(around, &recipe.data.train), recipe.data.rows)?;
         let dev = recipe.data.dev.as_ref().map(|path| encoded(recipe, &start, &place(around, path), None)).transpose()?;
-        start.refuse_known(&train, dev.as_ref())?;
+        let bases = teachers(recipe, &start, (around.current, around.recipe_folder), &around.hub)?;
+        bases.iter().chain([&start]).try_for_each(|start| start.refuse_known(&train, dev.as_ref()))?;
         let own = forms([Some(&train), dev.as_ref()]);
         let further = Further::read(recipe, &start.encoder, &|path| place(around, path), &own, journal)?;
         let teacher = teacher(recipe, around, &train)?;
-        Ok(Self { start, train, dev, further, teacher })
+        Ok(Self { start, train, dev, further, bases, teacher })
     }
 
     fn identity(&self, recipe: &Recipe) -> Identity {
         let own = Identity::of(recipe, &self.start, &self.train, self.dev.as_ref());
-        own.taught_by(self.teacher.as_ref()).beside(&self.further)
+        own.taught_by(self.teacher.as_ref()).taught_from(&self.bases).beside(&self.further)
     }
 
     /// Data beside the run's own that weights have learnt from.
     fn learnt(&self) -> Vec<FurtherData> {
-        [&self.start.learnt[..], &self.further.cards()].concat()
+        let taught = self.bases.iter().flat_map(|start| &start.learnt);
+        let taught = taught.map(|set| FurtherData { purpose: format!("teacher, {}", set.purpose), ..set.clone() });
+        self.start.learnt.iter().cloned().chain(taught).chain(self.further.cards()).collect()
     }
 
     /// What a report must say of them.
