@@ -120,7 +120,7 @@ def check_mlflow(run, address):
                 assert found.data.metrics[f"{measured_set['name']}/{prefix}{name}"] == figure["value"], name
 
     artifacts = {artifact.path for artifact in client.list_artifacts(found.info.run_id)}
-    assert artifacts == {"report.json", "report.md"}, artifacts
+    assert artifacts == {"report.html", "report.json", "report.md"}, artifacts
     with tempfile.TemporaryDirectory() as folder:
         for name in artifacts:
             kept = client.download_artifacts(found.info.run_id, name, folder)

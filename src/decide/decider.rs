@@ -98,7 +98,7 @@ impl Decider {
     pub fn decide_with(&self, logits: &Logits, thresholds: &Thresholds) -> Vec<Prediction> {
         assert_eq!(thresholds.values().len(), self.labels.len(), "thresholds of another label set; this is a bug");
         let probabilities = self.probabilities(logits);
-        (0..probabilities.rows()).map(|row| self.judge(probabilities.row(row), thresholds)).collect()
+        probabilities.each_row().map(|scores| self.judge(scores, thresholds)).collect()
     }
 
     /// The labels of one row of scores, by the same rule, wherever the scores come from.

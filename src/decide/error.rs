@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::spec::Matrix;
+
 /// What can go wrong between logits and labels.
 #[derive(Debug, Error, PartialEq)]
 pub enum DecideError {
@@ -43,4 +45,12 @@ pub enum DecideError {
         /// How they must hang together.
         expected: &'static str,
     },
+}
+
+impl DecideError {
+    /// Row-major values as rows of so many labels; `what` names them.
+    pub(super) fn rows(what: &'static str, labels: usize, values: Vec<f32>) -> Result<Matrix<f32>, Self> {
+        let found = values.len();
+        Matrix::new(found / labels.max(1), labels, values).map_err(|_| Self::Shape { what, expected: labels, found })
+    }
 }

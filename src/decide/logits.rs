@@ -1,13 +1,13 @@
 //! A matrix of raw scores, one row a text.
 
-use super::DecideError;
+use std::ops::Deref;
 
-/// Raw scores of a batch, `rows x labels`, row-major. Every value is finite.
+use super::DecideError;
+use crate::spec::Matrix;
+
+/// Raw scores of a batch. Every value is finite.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Logits {
-    labels: usize,
-    values: Vec<f32>,
-}
+pub struct Logits(Matrix<f32>);
 
 impl Logits {
     /// Takes row-major `values`.
@@ -16,46 +16,12 @@ impl Logits {
     /// [`DecideError::Shape`] when the length is no multiple of `labels`, or `labels` is zero;
     /// [`DecideError::NotFinite`] for the first NaN or infinity.
     pub fn new(labels: usize, values: Vec<f32>) -> Result<Self, DecideError> {
-        if labels == 0 || !values.len().is_multiple_of(labels) {
-            return Err(DecideError::Shape { what: "logits a row", expected: labels, found: values.len() });
-        }
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+        let matrix = DecideError::rows("logits a row", labels, values)?;
+        if let Some(index) = matrix.values().iter().position(|value| !value.is_finite()) {
             let (row, label) = (index / labels, index % labels);
-            return Err(DecideError::NotFinite { row, label, value: values[index] });
+            return Err(DecideError::NotFinite { row, label, value: matrix.row(row)[label] });
         }
-        Ok(Self { labels, values })
-    }
-
-    /// Number of rows.
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        self.values.len() / self.labels
-    }
-
-    /// Number of labels a row.
-    #[must_use]
-    pub fn labels(&self) -> usize {
-        self.labels
-    }
-
-    /// One row.
-    ///
-    /// # Panics
-    /// When `row` is out of range.
-    #[must_use]
-    pub fn row(&self, row: usize) -> &[f32] {
-        &self.values[row * self.labels..(row + 1) * self.labels]
-    }
-
-    /// All values, row-major.
-    #[must_use]
-    pub fn values(&self) -> &[f32] {
-        &self.values
-    }
-
-    /// One label's values over all rows.
-    pub fn column(&self, label: usize) -> impl Iterator<Item = f32> + '_ {
-        self.values.iter().skip(label).step_by(self.labels).copied()
+        Ok(Self(matrix))
     }
 
     /// The first so many labels of every row.
@@ -64,8 +30,8 @@ impl Logits {
     /// When there are fewer.
     #[must_use]
     pub fn leading(&self, labels: usize) -> Self {
-        assert!(labels > 0 && labels <= self.labels, "some of {} labels, found {labels}; this is a bug", self.labels);
-        Self { labels, values: self.values.chunks_exact(self.labels).flat_map(|row| &row[..labels]).copied().collect() }
+        let values = self.each_row().flat_map(|row| &row[..labels]).copied().collect();
+        Self(Matrix::new(self.rows(), labels, values).expect("a label or more of every row; anything else, this is a bug"))
     }
 
     /// The given rows, in the order given.
@@ -74,6 +40,15 @@ impl Logits {
     /// When an index is out of range.
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {
-        Self { labels: self.labels, values: rows.iter().flat_map(|&row| self.row(row).iter().copied()).collect() }
+        Self(self.0.select(rows))
+    }
+}
+
+/// For reading: rows, columns, values.
+impl Deref for Logits {
+    type Target = Matrix<f32>;
+
+    fn deref(&self) -> &Matrix<f32> {
+        &self.0
     }
 }

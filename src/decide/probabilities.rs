@@ -1,14 +1,13 @@
 //! A matrix of probabilities, one row a text, and the two activations that make a plain one.
 
-use super::{DecideError, Logits};
-use crate::spec::Activation;
+use std::ops::Deref;
 
-/// Probabilities of a batch, `rows x labels`, row-major. Every value lies in `[0, 1]`.
+use super::{DecideError, Logits};
+use crate::spec::{Activation, Matrix};
+
+/// Probabilities of a batch. Every value lies in `[0, 1]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Probabilities {
-    labels: usize,
-    values: Vec<f32>,
-}
+pub struct Probabilities(Matrix<f32>);
 
 impl Probabilities {
     /// Takes row-major `values`.
@@ -17,13 +16,11 @@ impl Probabilities {
     /// [`DecideError::Shape`] when the length is no multiple of `labels`, or `labels` is zero;
     /// [`DecideError::Parameter`] for the first value that is no number in `[0, 1]`.
     pub fn new(labels: usize, values: Vec<f32>) -> Result<Self, DecideError> {
-        if labels == 0 || !values.len().is_multiple_of(labels) {
-            return Err(DecideError::Shape { what: "probabilities a row", expected: labels, found: values.len() });
-        }
-        if let Some(value) = values.iter().find(|value| !(0.0..=1.0).contains(*value)) {
+        let matrix = DecideError::rows("probabilities a row", labels, values)?;
+        if let Some(value) = matrix.values().iter().find(|value| !(0.0..=1.0).contains(*value)) {
             return Err(DecideError::Parameter { what: "probability", value: f64::from(*value), expected: "a number in [0, 1]" });
         }
-        Ok(Self { labels, values })
+        Ok(Self(matrix))
     }
 
     /// The plain activation of a batch of logits, uncalibrated.
@@ -33,43 +30,11 @@ impl Probabilities {
             Activation::Sigmoid => logits.values().iter().map(|logit| sigmoid(f64::from(*logit)) as f32).collect(),
             Activation::Softmax => Self::softmax(logits, 1.0),
         };
-        Self { labels: logits.labels(), values }
+        Self::new(logits.labels(), values).expect("an activation gives probabilities; anything else, this is a bug")
     }
 
     pub(super) fn softmax(logits: &Logits, temperature: f64) -> Vec<f32> {
-        (0..logits.rows()).flat_map(|row| softmax(logits.row(row), temperature)).map(|value| value as f32).collect()
-    }
-
-    /// Number of rows.
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        self.values.len() / self.labels
-    }
-
-    /// Number of labels a row.
-    #[must_use]
-    pub fn labels(&self) -> usize {
-        self.labels
-    }
-
-    /// One row, in label order.
-    ///
-    /// # Panics
-    /// When `row` is out of range.
-    #[must_use]
-    pub fn row(&self, row: usize) -> &[f32] {
-        &self.values[row * self.labels..(row + 1) * self.labels]
-    }
-
-    /// All values, row-major.
-    #[must_use]
-    pub fn values(&self) -> &[f32] {
-        &self.values
-    }
-
-    /// One label's values over all rows.
-    pub fn column(&self, label: usize) -> impl Iterator<Item = f32> + '_ {
-        self.values.iter().skip(label).step_by(self.labels).copied()
+        logits.each_row().flat_map(|row| softmax(row, temperature)).map(|value| value as f32).collect()
     }
 
     /// The given rows, in the order given.
@@ -78,7 +43,16 @@ impl Probabilities {
     /// When an index is out of range.
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {
-        Self { labels: self.labels, values: rows.iter().flat_map(|&row| self.row(row).iter().copied()).collect() }
+        Self(self.0.select(rows))
+    }
+}
+
+/// For reading: rows, columns, values.
+impl Deref for Probabilities {
+    type Target = Matrix<f32>;
+
+    fn deref(&self) -> &Matrix<f32> {
+        &self.0
     }
 }
 

@@ -187,7 +187,7 @@ impl Report {
 pub fn paired_differences(left: &Judged<'_>, right: &Judged<'_>, resampling: Resampling) -> Result<Vec<Difference>, MetricsError> {
     MetricsError::same("labels on the right", left.targets.labels(), right.targets.labels())?;
     MetricsError::same("rows on the right", left.targets.rows(), right.targets.rows())?;
-    let disagree = (0..left.targets.rows()).filter(|&row| left.targets.row(row) != right.targets.row(row)).count();
+    let disagree = left.targets.each_row().zip(right.targets.each_row()).filter(|(left, right)| left != right).count();
     MetricsError::same("rows whose truth differs", 0, disagree)?;
     let differences = |weights: &[u32]| -> Vec<Option<f64>> {
         let (left, right) = (left.measure(weights).0.cells(), right.measure(weights).0.cells());

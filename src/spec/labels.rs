@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// More labels than this is taken for a broken file.
@@ -9,7 +10,7 @@ pub const MAX_LABELS: usize = 1024;
 /// Longer names than this (in bytes) are taken for a broken file.
 const MAX_NAME_BYTES: usize = 128;
 
-/// Why a set of labels or targets was refused.
+/// Why a set of labels or a matrix was refused.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum SpecError {
     /// No label at all, or too many.
@@ -32,9 +33,9 @@ pub enum SpecError {
         /// The repeated name.
         name: String,
     },
-    /// A matrix of targets whose length is not rows times labels.
-    #[error("expected {rows} rows of {labels} targets, found {found} values")]
-    TargetShape {
+    /// A matrix whose length is not rows times labels.
+    #[error("expected {rows} rows of {labels} values, found {found} values")]
+    Shape {
         /// Rows expected.
         rows: usize,
         /// Labels a row.
@@ -45,7 +46,8 @@ pub enum SpecError {
 }
 
 /// Ordered, distinct, non-empty label names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>")]
 pub struct LabelSet(Vec<String>);
 
 impl LabelSet {
@@ -88,5 +90,13 @@ impl LabelSet {
     #[must_use]
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|label| label == name)
+    }
+}
+
+impl TryFrom<Vec<String>> for LabelSet {
+    type Error = SpecError;
+
+    fn try_from(names: Vec<String>) -> Result<Self, SpecError> {
+        Self::new(names)
     }
 }

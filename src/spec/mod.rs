@@ -5,9 +5,11 @@
 //! thiserror, and is the only room whose types are written to disk as they are.
 
 mod labels;
+mod matrix;
 mod targets;
 
 pub use labels::{LabelSet, MAX_LABELS, SpecError};
+pub use matrix::Matrix;
 pub use targets::Targets;
 
 use serde::{Deserialize, Serialize};

@@ -217,7 +217,10 @@ mod tests {
         #[test]
         fn a_second_pass_changes_nothing(text in arbitrary()) {
             // `tweet-v2` writes a keycap as words, which may uncover a link that the same pass took for part of a word.
-            let rules = if text.contains('\u{20e3}') { &[Normalization::TweetV1][..] } else { &[Normalization::TweetV1, Normalization::TweetV2] };
+            let keycap = |pair: (char, char)| pair.1 == '\u{20e3}' || (pair.1 == '\u{fe0f}' && (pair.0.is_ascii_digit() || "#*".contains(pair.0)));
+            let plain = Normalization::TweetV1.apply(&text).into_owned();
+            let keycaps = plain.chars().zip(plain.chars().skip(1)).any(keycap);
+            let rules = if keycaps { &[Normalization::TweetV1][..] } else { &[Normalization::TweetV1, Normalization::TweetV2] };
             for rule in rules {
                 let once = rule.apply(&text).into_owned();
                 prop_assert_eq!(rule.apply(&once), once.as_str());

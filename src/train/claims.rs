@@ -101,7 +101,7 @@ fn cross_fitted(
     resampling: Resampling,
 ) -> Result<MeasuredSet, TrainError> {
     let probabilities = &calibration.honest.probabilities;
-    let subject = Subject { name, note, labels: &recipe.data.labels, probabilities, targets: &judged.targets };
+    let subject = Subject { name, note, labels: &recipe.data.labels, probabilities, targets: judged.targets() };
     measure::decided(&subject, &calibration.honest.decisions, resampling)
 }
 

@@ -62,6 +62,8 @@ pub(super) struct Ground<'a> {
     pub(super) along: Option<&'a Sets>,
     /// Data beside the run's own that weights have learnt from.
     pub(super) further: &'a [FurtherData],
+    /// What teachers begin with, in turn; the run's own start when there is none.
+    pub(super) bases: &'a [Start],
     /// The finished run that teaches, where one does.
     pub(super) teacher: Option<&'a RunTeacher>,
     pub(super) run: &'a Path,

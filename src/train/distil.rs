@@ -30,6 +30,7 @@ use super::rows::Rows;
 use super::split::Folds;
 use super::{TrainError, files, predict};
 use crate::nn::{Missing, Weights};
+use crate::spec::Matrix;
 
 /// `[distil]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +58,9 @@ pub enum Teacher {
         /// the others, for every seed; none when left out, and teachers judge the rows they were
         /// fitted to.
         folds: Option<usize>,
+        /// `bases`: base models of the same tokenizer that the teachers begin with, in turn; the
+        /// student's when there are none. Models that begin differently err differently.
+        bases: Vec<String>,
     },
     /// The out-of-fold logits of the run in this folder.
     Run(PathBuf),
@@ -80,7 +84,7 @@ pub(super) fn soften(
 ) -> Result<Answers, TrainError> {
     let logits = match &recipe.teacher {
         Teacher::Run(_) => ground.teacher.expect("the run was read at the start; anything else, this is a bug").of(&plan.trained)?,
-        Teacher::Oneself { seeds, folds } => {
+        Teacher::Oneself { seeds, folds, .. } => {
             let mut logits = taught_by_oneself(ground, plan, (*seeds, *folds), journal)?;
             if recipe.calibrated {
                 unweigh(&mut logits, &Objective::new(plan.recipe.loss, &plan.trained.answers));
@@ -89,7 +93,7 @@ pub(super) fn soften(
         }
     };
     let probability = |logit: &f64| (1.0 / (1.0 + (-logit / recipe.temperature).exp())) as f32;
-    let probabilities: Vec<f32> = logits.iter().map(probability).collect();
+    let probabilities: Vec<f32> = logits.values().iter().map(probability).collect();
     Ok(plan.trained.answers.softened(&probabilities, recipe.weight))
 }
 
@@ -99,7 +103,7 @@ fn taught_by_oneself(
     plan: &FitPlan<'_>,
     (seeds, folds): (usize, Option<usize>),
     journal: &mut Journal<'_>,
-) -> Result<Vec<f64>, TrainError> {
+) -> Result<Matrix<f64>, TrainError> {
     let (rows, labels) = (plan.trained.len(), plan.trained.answers.labels());
     let all: Vec<usize> = (0..rows).collect();
     let parts = match folds {
@@ -110,18 +114,19 @@ fn taught_by_oneself(
             (0..k).map(|fold| (folds.trained(fold), folds.held_out(fold))).collect()
         }
     };
-    let mut sums = vec![0.0; rows * labels];
+    let mut sums = Matrix::filled(rows, labels, 0.0);
     let seeds_of = StdRng::seed_from_u64(plan.recipe.train.seed).random_iter::<u64>();
     // A seed has to fit a recipe's signed number.
     for (number, seed) in seeds_of.map(|seed| seed >> 1).take(seeds).enumerate() {
         let recipe = taught(plan.recipe, seed);
+        let start = ground.bases.get(number % ground.bases.len().max(1)).unwrap_or(ground.start);
+        let ground = &Ground { start, ..*ground };
         for (part, (trained, judged)) in parts.iter().enumerate() {
             let name = if folds.is_some() { format!("teacher-{number}-{part}") } else { format!("teacher-{number}") };
             let sitting = Sitting { recipe: &recipe, name, trained: plan.trained.pick(trained), judged: plan.trained.pick(judged) };
             let logits = sit(ground, plan, sitting, journal)?;
             for (&row, logits) in judged.iter().zip(logits.chunks_exact(labels)) {
-                let sums = sums[row * labels..(row + 1) * labels].iter_mut();
-                sums.zip(logits).for_each(|(sum, &logit)| *sum += f64::from(logit) / seeds as f64);
+                sums.row_mut(row).iter_mut().zip(logits).for_each(|(sum, &logit)| *sum += f64::from(logit) / seeds as f64);
             }
         }
     }
@@ -190,9 +195,9 @@ fn check(path: &Path, outcome: &TeacherOutcome, logits: usize) -> Result<(), Tra
 
 /// Takes the weights of positives out of logits: at the optimum of the weighted loss they stand
 /// higher by the logarithm of the weight.
-fn unweigh(logits: &mut [f64], objective: &Objective) {
+fn unweigh(logits: &mut Matrix<f64>, objective: &Objective) {
     let shifts: Vec<f64> = objective.weights.positive.iter().map(|&weight| f64::from(weight).max(f64::MIN_POSITIVE).ln()).collect();
-    for row in logits.chunks_exact_mut(shifts.len()) {
-        row.iter_mut().zip(&shifts).for_each(|(logit, shift)| *logit -= shift);
+    for row in 0..logits.rows() {
+        logits.row_mut(row).iter_mut().zip(&shifts).for_each(|(logit, shift)| *logit -= shift);
     }
 }

@@ -181,6 +181,12 @@ pub enum TrainError {
         /// The recipe's name of the file.
         file: &'static str,
     },
+    /// A teacher's base model that reads other token ids than the student.
+    #[error("distil.bases: {base} has another tokenizer than model.base; expected a byte-equal tokenizer.json")]
+    TeacherTokenizer {
+        /// As the recipe has it.
+        base: String,
+    },
     /// A tokenizer that cannot hide a token.
     #[error("stages.kind is masked_lm: expected a tokenizer with [MASK] or <mask>, found neither")]
     NoMask,

@@ -338,13 +338,11 @@ impl<'a> Fit<'a> {
     }
 
     fn warn_constant(&mut self, logits: &Logits, journal: &mut Journal<'_>) {
-        let labels = logits.labels();
         let spread = |label: usize| {
-            let column = logits.values().iter().skip(label).step_by(labels);
-            let (low, high) = column.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &z| (low.min(z), high.max(z)));
+            let (low, high) = logits.column(label).fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), z| (low.min(z), high.max(z)));
             high - low
         };
-        if logits.rows() > 1 && (0..labels).all(|label| spread(label) < CONSTANT) {
+        if logits.rows() > 1 && (0..logits.labels()).all(|label| spread(label) < CONSTANT) {
             let step = self.position.step;
             let warning =
                 format!("after step {step} every held-out row gets the same scores: the network has collapsed; lower optimizer.lr");

@@ -6,7 +6,6 @@ use super::cross::{Encoded, Ground, pack, packed_logits};
 use super::groups::Groups;
 use super::oof::JudgedRows;
 use super::report::Drift;
-use super::scored::{Said, ScoredRows};
 use crate::bundle::PackedWeights;
 use crate::decide::{Decider, Logits, Probabilities};
 use crate::metrics::Report;
@@ -44,21 +43,7 @@ impl<'a> HeldOut<'a> {
     /// The rows judged by the folds, with these as one more part; without those that have a near
     /// duplicate in the training file, since the model that judged them saw it.
     pub(super) fn added_to(&self, judged: &JudgedRows) -> Result<JudgedRows, TrainError> {
-        judged.and(&self.logits.select(&self.fresh), &self.targets().select(&self.fresh))
-    }
-
-    /// Ids of the rows that [`HeldOut::added_to`] adds.
-    pub(super) fn fresh_ids(&self) -> impl Iterator<Item = String> + '_ {
-        self.fresh.iter().map(|&row| self.rows.data.examples()[row].id.clone())
-    }
-
-    /// All rows, as `decider` decides them.
-    pub(super) fn scored(&self, decider: &Decider) -> Result<ScoredRows, TrainError> {
-        let probabilities = decider.probabilities(&self.logits);
-        let decisions = decider.thresholds().decide(&probabilities)?;
-        let ids = self.rows.data.examples().iter().map(|example| example.id.clone()).collect();
-        let said = Said { targets: self.targets(), decisions: &decisions, logits: &self.logits, probabilities: &probabilities };
-        ScoredRows::new(ids, &[], said)
+        judged.and(&self.rows.data.select(&self.fresh), &self.logits.select(&self.fresh))
     }
 
     /// Compares the stored precision with full precision on these rows.

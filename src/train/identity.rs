@@ -22,6 +22,9 @@ pub(super) struct Identity {
     /// Logits of the run that teaches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     teacher: Option<String>,
+    /// Revisions of what teachers begin with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    bases: Vec<String>,
     /// Fingerprints of data beside the run's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     further: Vec<String>,
@@ -35,6 +38,7 @@ impl Identity {
             train: train.data.fingerprint().to_owned(),
             dev: dev.map(|dev| dev.data.fingerprint().to_owned()),
             teacher: None,
+            bases: Vec::new(),
             further: Vec::new(),
         }
     }
@@ -42,6 +46,11 @@ impl Identity {
     /// The same with a run as a teacher, where there is one.
     pub(super) fn taught_by(self, teacher: Option<&RunTeacher>) -> Self {
         Self { teacher: teacher.map(|teacher| teacher.fingerprint.clone()), ..self }
+    }
+
+    /// The same with what teachers begin with.
+    pub(super) fn taught_from(self, bases: &[Start]) -> Self {
+        Self { bases: bases.iter().map(|start| start.base.revision.clone()).collect(), ..self }
     }
 
     /// The same with data beside the run's own.

@@ -11,11 +11,10 @@ use super::fit::FitRecord;
 use super::groups::Groups;
 use super::held_out::HeldOut;
 use super::journal::Journal;
-use super::oof::{Calibration, JudgedRows, PolicyReport, calibrate};
-use super::outcome::Outcome;
+use super::oof::{JudgedRows, PolicyReport, calibrate};
+use super::outcome::{Kind, Outcome};
 use super::recipe::FinalFit;
 use super::report::Drift;
-use super::scored::{Said, ScoredRows};
 use super::split::Folds;
 use crate::bundle::{MeasuredSet, PackedWeights};
 use crate::decide::Decider;
@@ -24,21 +23,29 @@ use crate::nn::Snapshot;
 
 /// A model, and what was seen of it on the way.
 pub(super) struct Made {
+    pub(super) model: Model,
+    pub(super) seen: Seen,
+    /// Share of the schedule that a fit without held-out rows runs.
+    share: f64,
+}
+
+/// What ships.
+pub(super) struct Model {
     pub(super) weights: PackedWeights,
     pub(super) decider: Decider,
-    /// Where its thresholds come from.
-    pub(super) policy: PolicyReport,
     /// The rows that the weights were fitted on.
     pub(super) trained: Dataset,
+}
+
+/// What is reported.
+pub(super) struct Seen {
     /// In the order fitted.
     pub(super) fits: Vec<FitRecord>,
     pub(super) sets: Vec<MeasuredSet>,
-    /// The rows of the sets that have rows of their own, by the set's name.
-    pub(super) scored: Vec<(String, ScoredRows)>,
+    /// Where the model's thresholds come from.
+    pub(super) policy: PolicyReport,
     pub(super) drift: Option<Drift>,
     pub(super) warnings: Vec<String>,
-    /// Share of the schedule that a fit without held-out rows runs.
-    share: f64,
 }
 
 /// Fits the folds, calibrators and thresholds, and the model that ships; measures on the way.
@@ -51,14 +58,11 @@ pub(super) fn make(
 ) -> Result<Made, TrainError> {
     let (recipe, train) = (ground.recipe, ground.train);
     let out_of_fold = fit_folds(ground, folds, journal)?;
-    let targets = train.data.targets();
-    let judged = JudgedRows::new(&out_of_fold, targets, folds.parts(targets, groups, &out_of_fold.rows)?);
+    let judged = JudgedRows::new(&out_of_fold, &train.data, folds, groups)?;
     let calibration = calibrate(recipe, &judged)?;
-    let rows = train.data.select(&out_of_fold.rows);
-    Outcome::out_of_fold(recipe, &rows, &judged.logits, &calibration.honest, folds).write(&ground.run.join(ground.under))?;
     let measured = claims::out_of_fold(recipe, &judged, &calibration, resampling(ground))?;
-    let ids = out_of_fold.rows.iter().map(|&row| train.data.examples()[row].id.clone()).collect();
-    let scored = vec![(measured.name.clone(), honest(ids, &judged, &calibration)?)];
+    let outcome = Outcome::cross_fitted(Kind::OutOfFold, &measured.name, recipe, &judged, &calibration.honest)?;
+    outcome.write(&ground.run.join(ground.under))?;
     let share = share(&out_of_fold.records);
     let mut fits = out_of_fold.records;
     let (weights, trained) = if recipe.final_fit == FinalFit::Fold {
@@ -69,18 +73,9 @@ pub(super) fn make(
         fits.push(record);
         (weights, train.data.clone())
     };
-    let mut made = Made {
-        weights: pack(&weights, recipe.bundle.precision)?,
-        decider: calibration.decider,
-        policy: calibration.policy,
-        trained,
-        fits,
-        sets: vec![measured],
-        scored,
-        drift: None,
-        warnings: calibration.warnings,
-        share,
-    };
+    let model = Model { weights: pack(&weights, recipe.bundle.precision)?, decider: calibration.decider, trained };
+    let seen = Seen { fits, sets: vec![measured], policy: calibration.policy, drift: None, warnings: calibration.warnings };
+    let mut made = Made { model, seen, share };
     let Some(dev) = dev else { return Ok(made) };
     let held_out = made.measure_on(ground, dev, &weights)?;
     if recipe.final_fit == FinalFit::RefitWithDev {
@@ -92,16 +87,16 @@ pub(super) fn make(
 impl Made {
     /// Measures this model on a file that it did not see.
     fn measure_on<'a>(&mut self, ground: &Ground<'_>, dev: &'a Encoded, weights: &Snapshot) -> Result<HeldOut<'a>, TrainError> {
-        let held_out = HeldOut::judge(ground, &self.weights, dev)?;
-        let [mut calibrated, uncalibrated] = claims::held_out(ground.recipe, &self.decider, &held_out, resampling(ground))?;
-        let outcome = Outcome::held_out(ground.recipe, &dev.data, &held_out.logits, &self.decider)?;
+        let Self { model, seen, .. } = self;
+        let held_out = HeldOut::judge(ground, &model.weights, dev)?;
+        let [mut calibrated, uncalibrated] = claims::held_out(ground.recipe, &model.decider, &held_out, resampling(ground))?;
+        let outcome = Outcome::held_out(&calibrated.name, ground.recipe, &dev.data, &held_out.logits, &model.decider)?;
         outcome.write(&ground.run.join(ground.under))?;
-        let drift = held_out.drift(ground, &self.decider, weights)?;
+        let drift = held_out.drift(ground, &model.decider, weights)?;
         calibrated.tuned.overall.extend(drift.figures());
-        self.scored.push((calibrated.name.clone(), held_out.scored(&self.decider)?));
-        self.sets.extend([calibrated, uncalibrated]);
-        self.drift = Some(drift);
-        self.warnings.extend(held_out.warning());
+        seen.sets.extend([calibrated, uncalibrated]);
+        seen.drift = Some(drift);
+        seen.warnings.extend(held_out.warning());
         Ok(held_out)
     }
 
@@ -115,33 +110,20 @@ impl Made {
         journal: &mut Journal<'_>,
     ) -> Result<(), TrainError> {
         let recipe = ground.recipe;
-        let ids = self.scored.first().map_or(&[][..], |(_, rows)| rows.ids()).iter().cloned().chain(held_out.fresh_ids()).collect();
         let judged = held_out.added_to(judged)?;
         let calibration = calibrate(recipe, &judged)?;
         let measured = claims::with_dev(recipe, &judged, &calibration, held_out, resampling(ground))?;
-        self.scored.push((measured.name.clone(), honest(ids, &judged, &calibration)?));
-        self.sets.push(measured);
+        let outcome = Outcome::cross_fitted(Kind::WithDev, &measured.name, recipe, &judged, &calibration.honest)?;
+        outcome.write(&ground.run.join(ground.under))?;
         let both = ground.train.join(held_out.rows)?;
         let (weights, record) = fit_whole(ground, "final", both.rows(), self.share, journal)?;
-        self.fits.push(record);
-        self.weights = pack(&weights, recipe.bundle.precision)?;
-        self.decider = calibration.decider;
-        self.policy = calibration.policy;
-        self.trained = both.data;
-        self.warnings.extend(calibration.warnings);
+        self.model = Model { weights: pack(&weights, recipe.bundle.precision)?, decider: calibration.decider, trained: both.data };
+        self.seen.sets.push(measured);
+        self.seen.fits.push(record);
+        self.seen.policy = calibration.policy;
+        self.seen.warnings.extend(calibration.warnings);
         Ok(())
     }
-}
-
-/// Judged rows with what is reported of them.
-fn honest(ids: Vec<String>, judged: &JudgedRows, calibration: &Calibration) -> Result<ScoredRows, TrainError> {
-    let said = Said {
-        targets: &judged.targets,
-        decisions: &calibration.honest.decisions,
-        logits: &judged.logits,
-        probabilities: &calibration.honest.probabilities,
-    };
-    ScoredRows::new(ids, &judged.parts, said)
 }
 
 fn resampling(ground: &Ground<'_>) -> Resampling {

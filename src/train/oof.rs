@@ -9,18 +9,23 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 use super::cross::OutOfFold;
+use super::data::Dataset;
+use super::groups::Groups;
 use super::recipe::{Recipe, ThresholdRule};
+use super::split::Folds;
 use crate::decide::fit::{Candidates, CrossFitted, choose_policy, cross_fit, cross_fit_choosing, fit_all};
 use crate::decide::{Decider, Logits, ThresholdPolicy};
 use crate::spec::{Targets, Task};
 
 /// Rows judged by models that did not see them.
 pub(super) struct JudgedRows {
+    pub(super) data: Dataset,
     /// Row by row.
     pub(super) logits: Logits,
-    pub(super) targets: Targets,
     /// The part that each row belongs to, for cross-fitting.
     pub(super) parts: Vec<usize>,
+    /// Hash of the split.
+    pub(super) folds: String,
 }
 
 /// What a run makes of its out-of-fold logits.
@@ -36,21 +41,25 @@ pub(super) struct Calibration {
 }
 
 impl JudgedRows {
-    /// The rows held out by the folds; `targets` are those of all rows of the run.
-    pub(super) fn new(judged: &OutOfFold, targets: &Targets, parts: Vec<usize>) -> Self {
-        Self { logits: judged.logits.clone(), targets: targets.select(&judged.rows), parts }
+    /// The rows held out by the folds; `data` are all rows of the run, and `groups` their near duplicates.
+    pub(super) fn new(judged: &OutOfFold, data: &Dataset, folds: &Folds, groups: &Groups) -> Result<Self, TrainError> {
+        let parts = folds.parts(data.targets(), groups, &judged.rows)?;
+        Ok(Self { data: data.select(&judged.rows), logits: judged.logits.clone(), parts, folds: folds.hash() })
+    }
+
+    /// Which labels the rows hold.
+    pub(super) fn targets(&self) -> &Targets {
+        self.data.targets()
     }
 
     /// The same with other rows as one more part.
-    pub(super) fn and(&self, logits: &Logits, targets: &Targets) -> Result<Self, TrainError> {
+    pub(super) fn and(&self, data: &Dataset, logits: &Logits) -> Result<Self, TrainError> {
         let part = self.parts.iter().max().map_or(0, |last| last + 1);
-        let answers = |targets: &Targets| (0..targets.rows()).flat_map(|row| targets.row(row).to_vec()).collect::<Vec<bool>>();
-        let rows = self.targets.rows() + targets.rows();
         Ok(Self {
+            data: self.data.join(data)?,
             logits: Logits::new(logits.labels(), [self.logits.values(), logits.values()].concat())?,
-            targets: Targets::new(rows, targets.labels(), [answers(&self.targets), answers(targets)].concat())
-                .expect("both have one answer a row and label; anything else, this is a bug"),
-            parts: self.parts.iter().copied().chain(std::iter::repeat_n(part, targets.rows())).collect(),
+            parts: self.parts.iter().copied().chain(std::iter::repeat_n(part, logits.rows())).collect(),
+            folds: self.folds.clone(),
         })
     }
 }
@@ -79,7 +88,8 @@ pub struct PolicyChoice {
 /// Fits the recipe's calibrators and thresholds, on all rows and part by part.
 pub(super) fn calibrate(recipe: &Recipe, judged: &JudgedRows) -> Result<Calibration, TrainError> {
     let (labels, kind) = (&recipe.data.labels, recipe.calibration);
-    let JudgedRows { logits, targets, parts } = judged;
+    let JudgedRows { data, logits, parts, .. } = judged;
+    let targets = data.targets();
     let (policy, choice, honest) = match recipe.thresholds {
         ThresholdRule::Policy(policy) => (policy, None, cross_fit(logits, targets, parts, kind, policy)?),
         ThresholdRule::Choose(objective) => {

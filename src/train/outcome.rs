@@ -1,28 +1,23 @@
-//! What was said of every row, kept beside a report, so that runs and evaluations can be compared
-//! and drawn long after: ids, truth, logits, probabilities and decisions.
+//! What was said of every row of a set, kept, so that runs and evaluations can be drawn and compared
+//! long after.
 //!
-//! One safetensors file a set of rows: matrices `[rows, labels]`, `logits` and `probabilities` as
-//! F32, `targets` and `decisions` as BOOL; what they are, ids included, as JSON under the metadata
-//! key `outcome`. A file that does not add up is refused.
+//! A set leaves two files, named after its kind: `<kind>.jsonl` holds the rows ([`ScoredRows`]), and
+//! `<kind>.about.json`, written last, says what they are. Files that do not add up are refused.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::data::Dataset;
+use super::oof::JudgedRows;
 use super::recipe::{Recipe, ThresholdRule};
-use super::split::Folds;
+use super::scored::{Said, ScoredRows};
 use super::{TrainError, files};
 use crate::decide::fit::CrossFitted;
-use crate::decide::{Decider, Logits, Probabilities};
+use crate::decide::{Decider, Logits};
 use crate::metrics::Judged;
-use crate::spec::{LabelSet, Targets};
+use crate::spec::LabelSet;
 
-/// The metadata key.
-const KEY: &str = "outcome";
 const SCHEMA_VERSION: u32 = 1;
 
 /// Which rows were judged, and how honestly.
@@ -31,25 +26,40 @@ const SCHEMA_VERSION: u32 = 1;
 pub enum Kind {
     /// Training rows, each judged by the fold that did not see it; decisions are cross-fitted.
     OutOfFold,
-    /// Rows of a run's held-out file, judged by the model that ships.
+    /// Rows of a run's held-out file, judged by a model that did not see it.
     HeldOut,
+    /// Rows of both files, each judged by a model that did not see it; decisions are cross-fitted.
+    WithDev,
     /// Rows of a file given to `limbic-train evaluate`.
     Evaluation,
 }
 
 impl Kind {
-    /// The name of the set, and of its file before `.safetensors`.
+    /// What a run may leave, in the order in which it is reported.
+    pub const OF_RUN: [Self; 3] = [Self::OutOfFold, Self::HeldOut, Self::WithDev];
+
+    /// The name of the kind, and how the names of its files begin.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::OutOfFold => "out_of_fold",
             Self::HeldOut => "held_out",
+            Self::WithDev => "with_dev",
             Self::Evaluation => "evaluation",
         }
     }
+
+    fn rows_file(self) -> String {
+        format!("{}.jsonl", self.name())
+    }
+
+    /// The file without which there is nothing of this kind.
+    pub(super) fn about_file(self) -> String {
+        format!("{}.about.json", self.name())
+    }
 }
 
-/// What must be equal before two outcomes may be ranked, and the rows' ids.
+/// What rows are; most of it must be equal before two outcomes may be ranked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
@@ -57,88 +67,82 @@ pub struct About {
     schema_version: u32,
     /// Which rows.
     pub kind: Kind,
+    /// What their figures are called in the report.
+    pub set: String,
+    /// How many there are.
+    pub rows: usize,
     /// Name and version of the model.
     pub model: String,
-    /// Labels in the order of the columns.
-    pub labels: Vec<String>,
+    /// The labels, in order.
+    pub labels: LabelSet,
     /// Fingerprint of the rows' data set.
     pub data: String,
     /// Hash of the split that judged the rows; none when there was none.
     pub folds: Option<String>,
     /// How the thresholds were chosen.
     pub policy: String,
-    /// Ids of the rows, in the order of the matrices.
-    pub ids: Vec<String>,
 }
 
-/// Rows, their truth and what was said of them; all matrices have the same rows and labels.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
-    /// What the rows are.
-    pub about: About,
-    /// The truth.
-    pub targets: Targets,
-    /// As the network gave them.
-    pub logits: Logits,
-    /// Calibrated; cross-fitted when out of fold.
-    pub probabilities: Probabilities,
-    /// The labels that were given; cross-fitted when out of fold.
-    pub decisions: Targets,
-}
-
-/// What was said of the rows of a data set.
-pub(super) struct Said<'a> {
-    pub(super) logits: &'a Logits,
-    pub(super) probabilities: &'a Probabilities,
-    pub(super) decisions: &'a Targets,
-}
-
-impl Outcome {
-    /// `model` said this of every row of `data`, with thresholds of `policy`.
-    pub(super) fn new(kind: Kind, model: String, policy: String, data: &Dataset, said: &Said<'_>) -> Self {
-        let about = About {
+impl About {
+    /// Rows of `data`, whose figures are called `set`, as judged by a model with thresholds of a policy.
+    pub(super) fn new(kind: Kind, set: &str, data: &Dataset, (model, policy): (String, String)) -> Self {
+        Self {
             schema_version: SCHEMA_VERSION,
             kind,
+            set: set.to_owned(),
+            rows: data.examples().len(),
             model,
-            labels: data.labels().names().to_vec(),
+            labels: data.labels().clone(),
             data: data.fingerprint().to_owned(),
             folds: None,
             policy,
-            ids: data.examples().iter().map(|example| example.id.clone()).collect(),
-        };
-        Self {
-            about,
-            targets: data.targets().clone(),
-            logits: said.logits.clone(),
-            probabilities: said.probabilities.clone(),
-            decisions: said.decisions.clone(),
         }
     }
 
-    /// Training rows of a run, each judged by the fold that did not see it.
-    pub(super) fn out_of_fold(recipe: &Recipe, data: &Dataset, logits: &Logits, honest: &CrossFitted, folds: &Folds) -> Self {
-        let said = Said { logits, probabilities: &honest.probabilities, decisions: &honest.decisions };
-        let mut outcome = Self::of_run(Kind::OutOfFold, recipe, data, &said);
-        let folds = serde_json::to_vec(folds).expect("folds are plain values; anything else, this is a bug");
-        outcome.about.folds = Some(format!("sha256:{:x}", Sha256::digest(&folds)));
-        outcome
-    }
-
-    /// Rows of a run's held-out file, judged by what ships.
-    pub(super) fn held_out(recipe: &Recipe, data: &Dataset, logits: &Logits, decider: &Decider) -> Result<Self, TrainError> {
-        let probabilities = decider.probabilities(logits);
-        let decisions = decider.thresholds().decide(&probabilities)?;
-        let said = Said { logits, probabilities: &probabilities, decisions: &decisions };
-        Ok(Self::of_run(Kind::HeldOut, recipe, data, &said))
-    }
-
-    fn of_run(kind: Kind, recipe: &Recipe, data: &Dataset, said: &Said<'_>) -> Self {
-        let model = format!("{} {}", recipe.bundle.name, recipe.bundle.version);
+    fn of_run(kind: Kind, set: &str, data: &Dataset, recipe: &Recipe) -> Self {
         let policy = match recipe.thresholds {
             ThresholdRule::Policy(policy) => policy.to_string(),
             ThresholdRule::Choose(objective) => format!("chosen for {objective}"),
         };
-        Self::new(kind, model, policy, data, said)
+        Self::new(kind, set, data, (format!("{} {}", recipe.bundle.name, recipe.bundle.version), policy))
+    }
+}
+
+/// Rows, and what they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// What they are.
+    pub about: About,
+    /// The rows.
+    pub rows: ScoredRows,
+}
+
+impl Outcome {
+    /// What one model said of every row of `data`.
+    pub(super) fn new(about: About, data: &Dataset, said: Said<'_>) -> Result<Self, TrainError> {
+        Ok(Self { about, rows: ScoredRows::new(data.ids(), &[], said)? })
+    }
+
+    /// Rows of a run, each judged by the fold that did not see it; `set` is what their figures are called.
+    pub(super) fn cross_fitted(
+        kind: Kind,
+        set: &str,
+        recipe: &Recipe,
+        judged: &JudgedRows,
+        honest: &CrossFitted,
+    ) -> Result<Self, TrainError> {
+        let CrossFitted { decisions, probabilities, .. } = honest;
+        let said = Said { targets: judged.targets(), decisions, logits: &judged.logits, probabilities };
+        let about = About { folds: Some(judged.folds.clone()), ..About::of_run(kind, set, &judged.data, recipe) };
+        Ok(Self { about, rows: ScoredRows::new(judged.data.ids(), &judged.parts, said)? })
+    }
+
+    /// Rows of a run's held-out file, as `decider` decides them.
+    pub(super) fn held_out(set: &str, recipe: &Recipe, data: &Dataset, logits: &Logits, decider: &Decider) -> Result<Self, TrainError> {
+        let probabilities = decider.probabilities(logits);
+        let decisions = decider.thresholds().decide(&probabilities)?;
+        let said = Said { targets: data.targets(), decisions: &decisions, logits, probabilities: &probabilities };
+        Self::new(About::of_run(Kind::HeldOut, set, data, recipe), data, said)
     }
 
     /// The rows with their decisions, to be measured.
@@ -146,15 +150,8 @@ impl Outcome {
     /// # Errors
     /// [`TrainError::Metrics`] without rows.
     pub fn judged(&self) -> Result<Judged<'_>, TrainError> {
-        Ok(Judged::decided(&self.probabilities, &self.targets, self.decisions.clone())?)
-    }
-
-    /// The labels, in order.
-    ///
-    /// # Errors
-    /// [`TrainError::Data`] for names that are none.
-    pub fn labels(&self) -> Result<LabelSet, TrainError> {
-        Ok(LabelSet::new(self.about.labels.clone()).map_err(super::data::DataError::from)?)
+        let rows = &self.rows;
+        Ok(Judged::decided(rows.probabilities(), rows.targets(), rows.decisions().clone())?)
     }
 
     /// Writes it into `folder`, under the name of its kind.
@@ -162,68 +159,28 @@ impl Outcome {
     /// # Errors
     /// [`TrainError::File`].
     pub fn write(&self, folder: &Path) -> Result<(), TrainError> {
-        let floats = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
-        let bits =
-            |targets: &Targets| (0..targets.rows()).flat_map(|row| targets.row(row)).map(|&held| u8::from(held)).collect::<Vec<u8>>();
-        let parts = [
-            ("logits", Dtype::F32, floats(self.logits.values())),
-            ("probabilities", Dtype::F32, floats(self.probabilities.values())),
-            ("targets", Dtype::BOOL, bits(&self.targets)),
-            ("decisions", Dtype::BOOL, bits(&self.decisions)),
-        ];
-        let shape = vec![self.targets.rows(), self.targets.labels()];
-        let views = parts.iter().map(|(name, dtype, bytes)| {
-            let view = TensorView::new(*dtype, shape.clone(), bytes).expect("all matrices have one shape; anything else, this is a bug");
-            (*name, view)
-        });
-        let about = serde_json::to_string(&self.about).expect("it is plain values; anything else, this is a bug");
-        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), about)])));
-        let bytes = bytes.expect("four matrices of different names; anything else, this is a bug");
-        files::write(&folder.join(file_name(self.about.kind)), &bytes)
+        let kind = self.about.kind;
+        self.rows.write(&folder.join(kind.rows_file()), &self.about.labels)?;
+        files::write_json(&folder.join(kind.about_file()), &self.about)
     }
 
-    /// Reads the set of this kind from `folder`.
+    /// Reads the set of this kind from `folder`; nothing when none is there.
     ///
     /// # Errors
-    /// [`TrainError::File`], and [`TrainError::RunFolder`] for a file that is none of these.
-    pub fn read(folder: &Path, kind: Kind) -> Result<Self, TrainError> {
-        let path = folder.join(file_name(kind));
-        let bytes = files::read(&path)?;
-        parse(&bytes, kind).map_err(|found| TrainError::RunFolder { path, expected: format!("the {} rows of a run", kind.name()), found })
-    }
-}
-
-/// The file of a kind.
-pub(super) fn file_name(kind: Kind) -> String {
-    format!("{}.safetensors", kind.name())
-}
-
-fn parse(bytes: &[u8], kind: Kind) -> Result<Outcome, String> {
-    let said = |error: &dyn std::fmt::Display| error.to_string();
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| said(&error))?;
-    let about = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).ok_or("no metadata key outcome")?;
-    let about: About = serde_json::from_str(about).map_err(|error| said(&error))?;
-    if (about.schema_version, about.kind) != (SCHEMA_VERSION, kind) {
-        return Err(format!("schema version {} of kind {}", about.schema_version, about.kind.name()));
-    }
-    let file = SafeTensors::deserialize(bytes).map_err(|error| said(&error))?;
-    let (rows, labels) = (about.ids.len(), about.labels.len());
-    let matrix = |name: &str, dtype: Dtype| {
-        let view = file.tensor(name).map_err(|error| said(&error))?;
-        if view.dtype() != dtype || view.shape() != [rows, labels] {
-            return Err(format!("{name} of {:?} {:?}, where {dtype:?} {:?} belongs", view.dtype(), view.shape(), [rows, labels]));
+    /// [`TrainError::File`], and [`TrainError::RunFolder`] for files that are none of these, or that do
+    /// not belong together.
+    pub fn read(folder: &Path, kind: Kind) -> Result<Option<Self>, TrainError> {
+        let path = folder.join(kind.about_file());
+        let Some(about) = files::read_json::<About>(&path)? else { return Ok(None) };
+        let wrong = |expected, found| TrainError::RunFolder { path, expected, found };
+        if (about.schema_version, about.kind) != (SCHEMA_VERSION, kind) {
+            let told = |version: u32, kind: Kind| format!("schema version {version} of {}", kind.name());
+            return Err(wrong(told(SCHEMA_VERSION, kind), told(about.schema_version, about.kind)));
         }
-        Ok(view.data())
-    };
-    let floats = |name| -> Result<Vec<f32>, String> {
-        Ok(matrix(name, Dtype::F32)?.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
-    };
-    let bits = |name| Targets::new(rows, labels, matrix(name, Dtype::BOOL)?.iter().map(|&bit| bit != 0).collect()).map_err(|e| said(&e));
-    Ok(Outcome {
-        targets: bits("targets")?,
-        logits: Logits::new(labels, floats("logits")?).map_err(|error| said(&error))?,
-        probabilities: Probabilities::new(labels, floats("probabilities")?).map_err(|error| said(&error))?,
-        decisions: bits("decisions")?,
-        about,
-    })
+        let rows = ScoredRows::read(&folder.join(kind.rows_file()), &about.labels)?;
+        if rows.len() != about.rows {
+            return Err(wrong(format!("the {} rows of {}", rows.len(), kind.rows_file()), about.rows.to_string()));
+        }
+        Ok(Some(Self { about, rows }))
+    }
 }

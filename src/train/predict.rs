@@ -7,6 +7,7 @@ use super::learner::network as failed;
 use crate::decide::Logits;
 use crate::model::SequenceClassifier;
 use crate::nn::{Eager, Mode, NnError, Weights};
+use crate::spec::Matrix;
 use crate::text::{Batch, Encoding};
 
 /// Tokens a forward pass.
@@ -22,26 +23,24 @@ pub(super) fn logits(
     let labels = network.labels();
     let batches = layout(encodings);
     let next = AtomicUsize::new(0);
-    let work = || -> Result<Vec<(usize, Vec<f32>)>, TrainError> {
-        let mut rows = Vec::new();
+    let work = || -> Result<Vec<_>, TrainError> {
+        let mut done = Vec::new();
         while let Some(members) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
             let batch = Batch::new(members.iter().map(|&index| encodings[index]))?;
             let values = forward(network, weights, &batch).map_err(failed("prediction"))?;
-            rows.extend(members.iter().zip(values.chunks_exact(labels)).map(|(&index, row)| (index, row.to_vec())));
+            done.push((members.as_slice(), Matrix::new(members.len(), labels, values)?));
         }
-        Ok(rows)
+        Ok(done)
     };
     let done: Vec<Result<_, TrainError>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
         workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
-    let mut values = vec![0.0; encodings.len() * labels];
-    for rows in done {
-        for (index, row) in rows? {
-            values[index * labels..(index + 1) * labels].copy_from_slice(&row);
-        }
+    let mut values = Matrix::filled(encodings.len(), labels, 0.0);
+    for batches in done {
+        batches?.iter().for_each(|(members, logits)| values.place(members, logits));
     }
-    Ok(Logits::new(labels, values)?)
+    Ok(Logits::new(labels, values.into_values())?)
 }
 
 fn forward(network: &SequenceClassifier, weights: &Weights, batch: &Batch) -> Result<Vec<f32>, NnError> {

@@ -73,14 +73,14 @@ pub(super) fn repeat(
     if recipe.repeat.is_empty() {
         return Ok((None, Vec::new()));
     }
-    let (mut seeds, mut runs, mut fits) = (vec![recipe.train.seed], vec![first.sets.clone()], Vec::new());
+    let (mut seeds, mut runs, mut fits) = (vec![recipe.train.seed], vec![first.seen.sets.clone()], Vec::new());
     for &seed in &recipe.repeat {
         let again = reseeded(recipe, seed);
         let under = format!("seed-{seed}/");
-        let made = make(&Ground { recipe: &again, under: &under, ..*ground }, folds, groups, dev, journal)?;
+        let Made { seen, .. } = make(&Ground { recipe: &again, under: &under, ..*ground }, folds, groups, dev, journal)?;
         seeds.push(seed);
-        runs.push(made.sets);
-        fits.extend(made.fits);
+        runs.push(seen.sets);
+        fits.extend(seen.fits);
     }
     Ok((Some(Repeats { seeds, sets: spread(&runs) }), fits))
 }

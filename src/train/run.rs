@@ -12,22 +12,23 @@ use super::distil::{DistilRecipe, Teacher};
 use super::groups::{Groups, normal_form};
 use super::identity::Identity;
 use super::journal::{Journal, Progress};
-use super::make::make;
+use super::make::{Made, Model, Seen, make};
 use super::recipe::{Recipe, locate};
 use super::repeat::repeat;
 use super::report::{self, Origin, RunReport, Split};
 use super::ship::{self, Cargo};
 use super::split::Folds;
 use super::stages::{Further, StageGround};
-use super::start::{Start, start};
+use super::start::{Start, start, teachers};
 use super::teacher::RunTeacher;
 use super::tracking::{self, Ending, TrackingEnvironment};
 use super::{TrainError, files};
-use crate::bundle::{Figures, MeasuredSet};
+use crate::bundle::{Bundle, Figures, FurtherData, MeasuredSet};
 use crate::decide::Decider;
+use crate::export::ParityReport;
 
 /// What is kept with a tracked run.
-const REPORTS: [&str; 2] = ["report.json", "report.md"];
+const REPORTS: [&str; 3] = ["report.json", "report.md", "report.html"];
 
 /// What a run takes from outside: folders, a clock, the engine's library.
 pub struct Surroundings<'a> {
@@ -74,88 +75,77 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
 }
 
 fn steps(recipe: &Recipe, around: &Surroundings<'_>, journal: &mut Journal<'_>) -> Result<RunReport, TrainError> {
-    let mut start = start(recipe, around.current, around.recipe_folder, &around.hub)?;
-    let train = encoded(recipe, &start, &place(around, &recipe.data.train), recipe.data.rows)?;
-    let dev = recipe.data.dev.as_ref().map(|path| encoded(recipe, &start, &place(around, path), None)).transpose()?;
-    start.refuse_known(&train, dev.as_ref())?;
-    let further = Further::read(recipe, &start.encoder, &|path| place(around, path), &forms([Some(&train), dev.as_ref()]), journal)?;
-    let teacher = teacher(recipe, around, &train)?;
-    let identity = Identity::of(recipe, &start, &train, dev.as_ref());
-    identity.taught_by(teacher.as_ref()).beside(&further).own(around.run)?;
-    let (train, groups, folds) = split(recipe, around.run, &train, journal)?;
-
+    let mut inputs = Inputs::read(recipe, around, journal)?;
+    inputs.identity(recipe).own(around.run)?;
+    let (train, groups, folds) = split(recipe, around.run, &inputs.train, journal)?;
     let stages = StageGround { recipe, run: around.run, interrupt: around.interrupt };
-    let staged = further.run_stages(&stages, &mut start, journal)?;
-    let learnt = [&start.learnt[..], &further.cards()].concat();
+    let staged = inputs.further.run_stages(&stages, &mut inputs.start, journal)?;
     let ground = Ground {
         recipe,
-        start: &start,
+        start: &inputs.start,
         train: &train,
-        along: further.along.as_ref(),
-        further: &learnt,
-        teacher: teacher.as_ref(),
+        along: inputs.further.along.as_ref(),
+        further: &inputs.learnt(),
+        bases: &inputs.bases,
+        teacher: inputs.teacher.as_ref(),
         run: around.run,
         under: "",
         interrupt: around.interrupt,
     };
-    let mut made = make(&ground, &folds, &groups, dev.as_ref(), journal)?;
-    let (repeats, more) = repeat(&ground, (&folds, &groups), dev.as_ref(), &made, journal)?;
-    made.fits.extend(more);
-    made.fits.splice(0..0, staged);
-    made.warnings.extend(ground.teacher.map(RunTeacher::warning));
-    let read = [("training", Some(&train)), ("held-out", dev.as_ref())];
-    made.warnings.extend(read.iter().filter_map(|(name, set)| Some(format!("{name} file: {}", set.as_ref()?.data.left_out()?))));
-
-    for (set, rows) in &made.scored {
-        rows.write(&around.run.join(format!("{set}.jsonl")), &recipe.data.labels)?;
-    }
-    let decisions = decisions(&made.decider);
-    let cargo = Cargo {
-        weights: made.weights,
-        decider: made.decider,
-        policy: &made.policy,
-        trained: &made.trained,
-        metrics: made.sets.clone(),
-        golden: &place(around, &recipe.bundle.golden),
-        git: around.git.clone(),
-        created: journal.now().as_secs(),
-    };
-    let target = around.current.join(&recipe.bundle.out);
-    let (staged, parity) = ship::stage(&ground, cargo, &target, around.onnxruntime)?;
-    let bundle = staged.commit()?;
-    let noticed = made.fits.iter().flat_map(|fit| fit.warnings.iter().map(move |warning| format!("{}: {warning}", fit.phase)));
-    let report = RunReport {
-        model: format!("{} {}", bundle.name(), bundle.version()),
-        bundle: bundle.id().to_owned(),
-        recipe: recipe.hash(),
-        data: train.data.fingerprint().to_owned(),
-        split: recipe.folds.split.to_string(),
-        shipped: ship::told(recipe, &made.trained),
-        origin: Origin::of(&bundle),
-        splits: [("training", Some(&train)), ("held out", dev.as_ref())]
-            .into_iter()
-            .filter_map(|(name, rows)| Some(Split::of(name, rows?.data.targets())))
-            .collect(),
-        labels: recipe.data.labels.clone(),
-        warnings: noticed.chain(made.warnings).collect(),
-        fits: made.fits,
-        sets: made.sets,
-        repeats,
-        drift: made.drift,
-        engines_differ_by: parity.max_abs_logit_difference,
-        decisions,
-        policy: made.policy,
-    };
-    files::write_json(&around.run.join("report.json"), &report.json())?;
-    files::write(&around.run.join("report.md"), report.markdown().as_bytes())?;
-    let page = report::draw_run(around.run)?;
-    for set in &report.sets {
-        journal.track(&set.name, 0, &figures(set))?;
-    }
-    journal.say(&report.markdown());
-    journal.say(&format!("bundle in {}", target.display()));
-    journal.say(&format!("report in {}", page.display()));
+    let dev = inputs.dev.as_ref();
+    let made = make(&ground, &folds, &groups, dev, journal)?;
+    let (repeats, more) = repeat(&ground, (&folds, &groups), dev, &made, journal)?;
+    let Made { model, mut seen, .. } = made;
+    seen.fits = [staged, seen.fits, more].concat();
+    seen.warnings.extend(inputs.warnings());
+    let (bundle, parity) = ship(&ground, model, &seen, around, journal.now())?;
+    let report = RunReport { repeats, ..reported(&ground, dev, seen, &bundle, &parity) };
+    publish(&report, &target(recipe, around), around.run, journal)?;
     Ok(report)
+}
+
+/// What a run reads before it fits anything.
+struct Inputs<'a> {
+    start: Start,
+    train: Encoded,
+    dev: Option<Encoded>,
+    further: Further<'a>,
+    /// What teachers begin with.
+    bases: Vec<Start>,
+    teacher: Option<RunTeacher>,
+}
+
+impl<'a> Inputs<'a> {
+    fn read(recipe: &'a Recipe, around: &Surroundings<'_>, journal: &mut Journal<'_>) -> Result<Self, TrainError> {
+        let start = start(recipe, around.current, around.recipe_folder, &around.hub)?;
+        let train = encoded(recipe, &start, &place(around, &recipe.data.train), recipe.data.rows)?;
+        let dev = recipe.data.dev.as_ref().map(|path| encoded(recipe, &start, &place(around, path), None)).transpose()?;
+        let bases = teachers(recipe, &start, (around.current, around.recipe_folder), &around.hub)?;
+        bases.iter().chain([&start]).try_for_each(|start| start.refuse_known(&train, dev.as_ref()))?;
+        let own = forms([Some(&train), dev.as_ref()]);
+        let further = Further::read(recipe, &start.encoder, &|path| place(around, path), &own, journal)?;
+        let teacher = teacher(recipe, around, &train)?;
+        Ok(Self { start, train, dev, further, bases, teacher })
+    }
+
+    fn identity(&self, recipe: &Recipe) -> Identity {
+        let own = Identity::of(recipe, &self.start, &self.train, self.dev.as_ref());
+        own.taught_by(self.teacher.as_ref()).taught_from(&self.bases).beside(&self.further)
+    }
+
+    /// Data beside the run's own that weights have learnt from.
+    fn learnt(&self) -> Vec<FurtherData> {
+        let taught = self.bases.iter().flat_map(|start| &start.learnt);
+        let taught = taught.map(|set| FurtherData { purpose: format!("teacher, {}", set.purpose), ..set.clone() });
+        self.start.learnt.iter().cloned().chain(taught).chain(self.further.cards()).collect()
+    }
+
+    /// What a report must say of them.
+    fn warnings(&self) -> Vec<String> {
+        let files = [("training", Some(&self.train)), ("held-out", self.dev.as_ref())];
+        let left_out = files.iter().filter_map(|(name, set)| Some(format!("{name} file: {}", set.as_ref()?.data.left_out()?)));
+        self.teacher.iter().map(RunTeacher::warning).chain(left_out).collect()
+    }
 }
 
 fn place(around: &Surroundings<'_>, path: &Path) -> PathBuf {
@@ -200,6 +190,75 @@ fn split(recipe: &Recipe, run: &Path, all: &Encoded, journal: &mut Journal<'_>) 
     journal.say(&format!("{}: {} rows take part, {held_out} of them are held out", recipe.folds.split, rows.len()));
     files::write_json(&run.join("folds.json"), &folds)?;
     Ok((train, groups, folds))
+}
+
+/// Stages the bundle, verifies it, and puts it in its place.
+fn ship(
+    ground: &Ground<'_>,
+    model: Model,
+    seen: &Seen,
+    around: &Surroundings<'_>,
+    now: Duration,
+) -> Result<(Bundle, ParityReport), TrainError> {
+    let recipe = ground.recipe;
+    let golden = place(around, &recipe.bundle.golden);
+    let cargo = Cargo {
+        weights: model.weights,
+        decider: model.decider,
+        policy: &seen.policy,
+        trained: &model.trained,
+        metrics: seen.sets.clone(),
+        golden: &golden,
+        git: around.git.clone(),
+        created: now.as_secs(),
+    };
+    let (staged, parity) = ship::stage(ground, cargo, &target(recipe, around), around.onnxruntime)?;
+    Ok((staged.commit()?, parity))
+}
+
+/// Where the bundle goes.
+fn target(recipe: &Recipe, around: &Surroundings<'_>) -> PathBuf {
+    around.current.join(&recipe.bundle.out)
+}
+
+/// Everything that is known of the run, but for repeats.
+fn reported(ground: &Ground<'_>, dev: Option<&Encoded>, seen: Seen, bundle: &Bundle, parity: &ParityReport) -> RunReport {
+    let recipe = ground.recipe;
+    let noticed = seen.fits.iter().flat_map(|fit| fit.warnings.iter().map(move |warning| format!("{}: {warning}", fit.phase)));
+    let files = [("training", Some(ground.train)), ("held out", dev)];
+    RunReport {
+        model: format!("{} {}", bundle.name(), bundle.version()),
+        bundle: bundle.id().to_owned(),
+        recipe: recipe.hash(),
+        data: ground.train.data.fingerprint().to_owned(),
+        split: recipe.folds.split.to_string(),
+        shipped: ship::told(recipe, bundle.card().provenance.data.rows),
+        origin: Origin::of(bundle),
+        splits: files.into_iter().filter_map(|(name, rows)| Some(Split::of(name, rows?.data.targets()))).collect(),
+        labels: recipe.data.labels.clone(),
+        warnings: noticed.chain(seen.warnings).collect(),
+        fits: seen.fits,
+        sets: seen.sets,
+        repeats: None,
+        drift: seen.drift,
+        engines_differ_by: parity.max_abs_logit_difference,
+        decisions: decisions(bundle.decider()),
+        policy: seen.policy,
+    }
+}
+
+/// Writes the report, draws its page, and tells figures to whoever follows the run.
+fn publish(report: &RunReport, bundle: &Path, run: &Path, journal: &mut Journal<'_>) -> Result<(), TrainError> {
+    files::write_json(&run.join("report.json"), &report.json())?;
+    files::write(&run.join("report.md"), report.markdown().as_bytes())?;
+    let page = report::draw_run(run)?;
+    for set in &report.sets {
+        journal.track(&set.name, 0, &figures(set))?;
+    }
+    journal.say(&report.markdown());
+    journal.say(&format!("bundle in {}", bundle.display()));
+    journal.say(&format!("report in {}", page.display()));
+    Ok(())
 }
 
 /// A set's figures over all labels, by name.

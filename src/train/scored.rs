@@ -1,11 +1,11 @@
 //! The rows that a run judged, kept: enough to draw, to compare and to look closer without fitting
 //! again.
 //!
-//! A run folder has a file a measured set, named after it: `out_of_fold.jsonl`, `held_out.jsonl`. One line
-//! of JSON a row: its id, its fold, the labels it holds, the labels it was given, logits and calibrated
-//! probabilities in label order. Never its text: the terms of most data sets let nobody hand texts on,
-//! and whoever has the data finds the row by its id.
+//! One line of JSON a row: its id, its fold, the labels it holds, the labels it was given, logits and
+//! calibrated probabilities in label order. Never its text: the terms of most data sets let nobody hand
+//! texts on, and whoever has the data finds the row by its id. `outcome` says what the rows are.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use super::{TrainError, files};
 use crate::decide::{Logits, Probabilities};
 use crate::spec::{LabelSet, Targets};
 
-/// Judged rows, at least one, in the order of their file. All parts have the same rows and labels.
+/// Judged rows, at least one, of distinct ids. All parts have the same rows and labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoredRows {
     ids: Vec<String>,
@@ -56,10 +56,11 @@ impl ScoredRows {
     /// a file that no fold saw.
     ///
     /// # Errors
-    /// [`TrainError::Scored`] when the parts differ in rows or labels, or hold no row.
+    /// [`TrainError::Scored`] when the parts differ in rows or labels, hold no row, or an id twice.
     pub fn new(ids: Vec<String>, folds: &[usize], said: Said<'_>) -> Result<Self, TrainError> {
         let (rows, labels) = (ids.len(), said.targets.labels());
         let sizes = [
+            ("distinct ids", rows, ids.iter().collect::<HashSet<_>>().len()),
             ("rows of targets", rows, said.targets.rows()),
             ("rows of decisions", rows, said.decisions.rows()),
             ("rows of logits", rows, said.logits.rows()),
@@ -109,29 +110,30 @@ impl ScoredRows {
         files::write(path, &text)
     }
 
-    /// Reads what [`ScoredRows::write`] wrote for the same labels; nothing when there is no such file.
+    /// Reads what [`ScoredRows::write`] wrote for the same labels.
     ///
     /// # Errors
-    /// [`TrainError::File`], or [`TrainError::RunFolder`] for lines of another form or label set.
-    pub fn read(path: &Path, labels: &LabelSet) -> Result<Option<Self>, TrainError> {
-        if !path.exists() {
-            return Ok(None);
-        }
+    /// [`TrainError::File`], or [`TrainError::RunFolder`] for lines of another form or label set, and for
+    /// an id that stands twice.
+    pub fn read(path: &Path, labels: &LabelSet) -> Result<Self, TrainError> {
         let wrong = |at: usize, found: String| TrainError::RunFolder {
             path: path.to_owned(),
             expected: format!("judged rows of {} labels as this version writes them", labels.len()),
             found: format!("line {}: {found}", at + 1),
         };
         let text = files::read(path)?;
-        let mut rows = Columns::default();
+        let (mut rows, mut known) = (Columns::default(), HashSet::new());
         for (at, line) in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).enumerate() {
             let line: Line = serde_json::from_slice(line).map_err(|error| wrong(at, error.to_string()))?;
+            if !known.insert(line.id.clone()) {
+                return Err(wrong(at, format!("the id {:?} once more", line.id)));
+            }
             rows.push(line, labels).map_err(|found| wrong(at, found))?;
         }
         if rows.ids.is_empty() {
             return Err(wrong(0, "the end of the file".to_owned()));
         }
-        rows.finish(labels.len()).map(Some)
+        rows.finish(labels.len())
     }
 
     /// How many there are; at least one.

@@ -91,9 +91,8 @@ fn policy(recipe: &Recipe, report: &PolicyReport) -> String {
     format!("{}{chosen}, fitted on calibrated out-of-fold probabilities of {}{dev}", report.policy, recipe.folds.split)
 }
 
-/// Which model ships, for a report.
-pub(super) fn told(recipe: &Recipe, trained: &Dataset) -> String {
-    let rows = trained.examples().len();
+/// Which model ships, fitted on so many rows, for a report.
+pub(super) fn told(recipe: &Recipe, rows: usize) -> String {
     match recipe.final_fit {
         FinalFit::Refit => format!("fitted on the training file, {rows} rows"),
         FinalFit::RefitWithDev => format!("fitted on the training and the held-out file together, {rows} rows"),

@@ -10,6 +10,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::deal::Dealer;
@@ -130,6 +131,16 @@ impl Folds {
     #[must_use]
     pub fn trained(&self, fold: usize) -> Vec<usize> {
         self.rows(|of_row| of_row != fold)
+    }
+
+    /// `sha256:` of the split: equal for rows dealt alike.
+    ///
+    /// # Panics
+    /// Never: a split is plain values.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let bytes = serde_json::to_vec(self).expect("folds are plain values; anything else, this is a bug");
+        format!("sha256:{:x}", Sha256::digest(&bytes))
     }
 
     /// The split of the given rows alone, which become rows 0, 1 and so on.

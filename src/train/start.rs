@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use super::base::{self, BaseFolder, BaseSpec, HubOptions, TokenizerFile, WeightsFormat};
 use super::cross::Encoded;
 use super::data::Dataset;
+use super::distil::{DistilRecipe, Teacher};
 use super::learner::network;
-use super::recipe::{Recipe, locate};
+use super::recipe::{ModelRecipe, Recipe, locate};
 use super::{TrainError, files};
 use crate::bundle::{BaseModel, Bundle, FurtherData, is_bundle};
 use crate::model::{ModelConfig, SequenceClassifier};
@@ -62,6 +63,23 @@ pub(super) fn start(recipe: &Recipe, current: &Path, recipe_folder: &Path, hub: 
     fits(&format!("entries of the tokenizer {}", tokenizer.display()), config.vocabulary(), encoder.vocabulary())?;
     let Checkpoint { weights, base, learnt, .. } = checkpoint;
     Ok(Start { config, config_json, tokenizer_json, weights, network, encoder, base, learnt })
+}
+
+/// Reads the base models that the recipe's teachers begin with.
+pub(super) fn teachers(
+    recipe: &Recipe,
+    student: &Start,
+    (current, recipe_folder): (&Path, &Path),
+    hub: &HubOptions,
+) -> Result<Vec<Start>, TrainError> {
+    let Some(DistilRecipe { teacher: Teacher::Oneself { bases, .. }, .. }) = &recipe.distil else { return Ok(Vec::new()) };
+    let read = |base: &String| {
+        let model = ModelRecipe { base: base.clone(), name: base.clone(), ..recipe.model.clone() };
+        let found = start(&Recipe { model, ..recipe.clone() }, current, recipe_folder, hub)?;
+        // Teachers are asked about the student's token ids.
+        if found.tokenizer_json == student.tokenizer_json { Ok(found) } else { Err(TrainError::TeacherTokenizer { base: base.clone() }) }
+    };
+    bases.iter().map(read).collect()
 }
 
 impl Start {

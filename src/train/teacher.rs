@@ -13,11 +13,14 @@ use super::split::Folds;
 use super::{TrainError, files};
 use crate::decide::fit::cross_fit;
 use crate::decide::{Logits, ThresholdPolicy};
+use crate::spec::Matrix;
 
 /// What a run folder says of the rows it was made of.
 pub(super) struct RunTeacher {
     folder: String,
-    logits: HashMap<String, Vec<f64>>,
+    /// Where the row of an id stands.
+    places: HashMap<String, usize>,
+    logits: Matrix<f64>,
     /// `sha256:` of the logits, in the order of rows.
     pub(super) fingerprint: String,
 }
@@ -41,36 +44,35 @@ impl RunTeacher {
             return Err(other(&path, format!("a split of all {all} rows"), format!("one of {rows}")));
         }
         let labels = recipe.data.labels.len();
-        let mut values = vec![f32::NAN; train.encodings.len() * labels];
+        let mut judged = Matrix::filled(all, labels, f32::NAN);
         for fold in 0..folds.k() {
             let path = folder.join(format!("fold-{fold}")).join("outcome.json");
             let unfinished = || other(&path, "a finished fold".to_owned(), "no such file".to_owned());
             let outcome: FoldOutcome = files::read_json(&path)?.ok_or_else(unfinished)?;
-            for (&row, logits) in outcome.rows.iter().zip(outcome.logits.chunks_exact(labels)) {
-                values[row * labels..(row + 1) * labels].copy_from_slice(logits);
-            }
+            let logits = Matrix::new(outcome.rows.len(), labels, outcome.logits);
+            judged.place(&outcome.rows, &logits.map_err(|error| other(&path, "logits of its rows".to_owned(), error.to_string()))?);
         }
         let mut hash = Sha256::new();
-        values.iter().for_each(|value| hash.update(value.to_le_bytes()));
-        let logits = Logits::new(labels, values)?;
+        judged.values().iter().for_each(|value| hash.update(value.to_le_bytes()));
+        let logits = Logits::new(labels, judged.into_values())?;
         let logits = if calibrated { calibrated_logits(recipe, &logits, train, &folds)? } else { widened(logits.values()) };
-        let ids = train.data.examples().iter().map(|example| example.id.clone());
         Ok(Self {
             folder: folder.display().to_string(),
-            logits: ids.zip(logits.chunks_exact(labels).map(<[f64]>::to_vec)).collect(),
+            places: train.data.ids().into_iter().zip(0..).collect(),
+            logits: Matrix::new(all, labels, logits)?,
             fingerprint: format!("sha256:{:x}", hash.finalize()),
         })
     }
 
-    /// Logits of these rows, row-major.
-    pub(super) fn of(&self, rows: &Rows<'_>) -> Result<Vec<f64>, TrainError> {
+    /// Logits of these rows.
+    pub(super) fn of(&self, rows: &Rows<'_>) -> Result<Matrix<f64>, TrainError> {
         let missing = |id: &str| TrainError::RunFolder {
             path: self.folder.clone().into(),
             expected: format!("out-of-fold logits of row {id}"),
             found: "none".to_owned(),
         };
-        let of = |&id: &&str| self.logits.get(id).map(Vec::as_slice).ok_or_else(|| missing(id));
-        Ok(rows.ids.iter().map(of).collect::<Result<Vec<_>, _>>()?.concat())
+        let place = |&id: &&str| self.places.get(id).copied().ok_or_else(|| missing(id));
+        Ok(self.logits.select(&rows.ids.iter().map(place).collect::<Result<Vec<_>, _>>()?))
     }
 
     /// What a report must say of figures on rows held out from a student of this run.

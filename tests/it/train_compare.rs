@@ -40,8 +40,12 @@ fn compare(runs: &[&Path], args: &[&str]) -> (bool, String, String) {
     limbic_train(&[&["compare"], &runs[..], args].concat())
 }
 
+fn outcome(folder: &Path, kind: Kind) -> Outcome {
+    Outcome::read(folder, kind).unwrap().unwrap()
+}
+
 fn macro_f1(run: &Path, kind: Kind) -> f64 {
-    Outcome::read(run, kind).unwrap().judged().unwrap().report().summary.macro_f1
+    outcome(run, kind).judged().unwrap().report().summary.macro_f1
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn runs_are_ranked_when_they_were_measured_alike() {
 /// The differences written are those of the library, and none is about chance alone.
 fn check_differences(report: &Path, first: &Path, second: &Path) {
     let found: Value = serde_json::from_slice(&std::fs::read(report.join("comparison.json")).unwrap()).unwrap();
-    let [first, second] = [first, second].map(|run| Outcome::read(run, Kind::OutOfFold).unwrap());
+    let [first, second] = [first, second].map(|run| outcome(run, Kind::OutOfFold));
     let resampling = Resampling { resamples: 200, ..Resampling::default() };
     let expected = paired_differences(&second.judged().unwrap(), &first.judged().unwrap(), resampling).unwrap();
     let differences = &found["systems"][1]["differences_from_first"];
@@ -117,14 +121,36 @@ fn other_folds_and_other_data_are_named() {
     std::fs::remove_file(other.join("report.json")).unwrap();
     let (_, _, err) = compare(&[&one, &other], &[]);
     assert!(
-        err.contains("other: expected a finished run, or an evaluation's report (evaluation.safetensors), found no report.json"),
+        err.contains("other: expected a finished run, or an evaluation's report (evaluation.about.json), found no report.json"),
         "{err}"
     );
     let (_, _, err) = compare(&[&one, &one], &["--by", "cardinality"]);
     assert!(err.contains("--by: expected macro_f1, ") && err.contains("found cardinality"), "{err}");
-    std::fs::write(other.join("evaluation.safetensors"), b"nonsense").unwrap();
+    std::fs::write(other.join("evaluation.about.json"), b"nonsense").unwrap();
     let (_, _, err) = compare(&[&one, &other], &[]);
-    assert!(err.contains("evaluation.safetensors: expected the evaluation rows of a run, found "), "{err}");
+    assert!(err.contains("evaluation.about.json: expected a file of this version, found "), "{err}");
+    files_of_one_set_add_up(&one);
+}
+
+/// The rows of a set, and what is said of them, are taken together or not at all.
+fn files_of_one_set_add_up(run: &Path) {
+    let refused = |expected: &str| {
+        let found = Outcome::read(run, Kind::OutOfFold).unwrap_err().to_string();
+        assert!(found.contains(expected), "{found}");
+    };
+    assert_eq!(outcome(run, Kind::OutOfFold).rows.len(), 240);
+    assert_eq!(Outcome::read(run, Kind::WithDev).unwrap(), None);
+    let (rows, about) = (run.join("out_of_fold.jsonl"), run.join("out_of_fold.about.json"));
+    let text = std::fs::read_to_string(&rows).unwrap();
+    std::fs::write(&rows, text.split_once('\n').unwrap().1).unwrap();
+    refused("out_of_fold.about.json: expected the 239 rows of out_of_fold.jsonl, found 240");
+    std::fs::write(&rows, text.clone() + text.lines().next().unwrap()).unwrap();
+    refused("out_of_fold.jsonl: expected judged rows of 4 labels as this version writes them, found line 241: the id ");
+    let said = std::fs::read_to_string(&about).unwrap();
+    std::fs::write(&about, said.replacen("\"joy\"", "\"sadness\"", 1)).unwrap();
+    refused("out_of_fold.about.json: expected a file of this version, found label \"sadness\" stands twice");
+    std::fs::copy(run.join("held_out.about.json"), &about).unwrap();
+    refused("out_of_fold.about.json: expected schema version 1 of out_of_fold, found schema version 1 of held_out");
 }
 
 #[test]
@@ -147,11 +173,11 @@ fn evaluations_on_the_same_rows_are_compared() {
     let (succeeded, out, err) = compare(&[&reports[0], &reports[1]], &["--resamples", "100"]);
     assert!(succeeded && out.contains("60 evaluation rows"), "{out}{err}");
     // The run that made a bundle measured it on the same rows, and found the same.
-    let run = Outcome::read(&folder.path().join("run-3"), Kind::HeldOut).unwrap();
-    let evaluation = Outcome::read(&reports[1], Kind::Evaluation).unwrap();
-    assert_eq!((&run.about.ids, &run.about.data, &run.decisions), (&evaluation.about.ids, &evaluation.about.data, &evaluation.decisions));
+    let (run, evaluation) = (outcome(&folder.path().join("run-3"), Kind::HeldOut), outcome(&reports[1], Kind::Evaluation));
+    let same = |outcome: &Outcome| (outcome.rows.ids().to_vec(), outcome.about.data.clone(), outcome.rows.decisions().clone());
+    assert_eq!(same(&run), same(&evaluation));
     let half = Thresholds::uniform(4, 0.5).unwrap();
-    let report = |outcome: &Outcome| Report::measure(&outcome.probabilities, &outcome.targets, &half).unwrap().summary;
+    let report = |outcome: &Outcome| Report::measure(outcome.rows.probabilities(), outcome.rows.targets(), &half).unwrap().summary;
     assert!((report(&run).brier - report(&evaluation).brier).abs() < 1e-6);
-    assert!(Judged::new(&run.probabilities, &evaluation.targets, &half).is_ok());
+    assert!(Judged::new(run.rows.probabilities(), evaluation.rows.targets(), &half).is_ok());
 }

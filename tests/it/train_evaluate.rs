@@ -79,9 +79,9 @@ fn a_report_holds_every_figure_with_its_interval() {
     let page = std::fs::read_to_string(report.join("report.html")).unwrap();
     assert!(page.contains("<h1>tiny 0.1.0 on rows.jsonl</h1>") && report.join("plots/rows.jsonl-reliability.png").is_file());
 
-    let outcome = Outcome::read(&report, Kind::Evaluation).unwrap();
+    let outcome = Outcome::read(&report, Kind::Evaluation).unwrap().unwrap();
     let bundle = Bundle::open(&bundle).unwrap();
-    let measure = |thresholds: &Thresholds| Report::measure(&outcome.probabilities, &outcome.targets, thresholds).unwrap();
+    let measure = |thresholds: &Thresholds| Report::measure(outcome.rows.probabilities(), outcome.rows.targets(), thresholds).unwrap();
     let (own, half) = (measure(bundle.decider().thresholds()), measure(&Thresholds::uniform(3, 0.5).unwrap()));
     let found = json(&report);
     check_figures(&found["figures"]["none"], &own, true);
@@ -90,8 +90,8 @@ fn a_report_holds_every_figure_with_its_interval() {
     assert_eq!((&found["trained_on"], &found["data"]["rows"]), (&Value::Bool(false), &Value::from(40)));
 
     let read = Dataset::read(&data, DataFormat::Jsonl, bundle.labels()).unwrap();
-    assert_eq!((outcome.targets, outcome.about.data.as_str()), (read.targets().clone(), read.fingerprint()));
-    assert_eq!(outcome.about.ids[39], "r39");
+    assert_eq!((outcome.rows.targets(), outcome.about.data.as_str()), (read.targets(), read.fingerprint()));
+    assert_eq!((outcome.rows.ids()[39].as_str(), outcome.about.set.as_str()), ("r39", "rows.jsonl"));
     check_csv(&report.join("labels.csv"), &own, &half);
 }
 

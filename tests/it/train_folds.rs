@@ -4,6 +4,7 @@
 use limbic::backend::{self, EngineKind, Options};
 use limbic::bundle::{Bundle, MeasuredSet, render};
 use limbic::text::Batch;
+use limbic::train::outcome::{Kind, Outcome};
 use limbic::train::{RunReport, Spread};
 
 use super::support::fixture;
@@ -125,6 +126,11 @@ fn dev_is_measured_before_it_is_trained_on() {
     assert_ne!(logits(&bundle, &texts), logits(&shipped_before, &texts));
     // The twin is counted in the figures on dev, and left out of those over both files.
     assert_eq!((set(&report, "held_out").rows, set(&report, "out_of_fold_with_dev").rows), (61, 300));
+    let kept = Outcome::read(&trial.folder.path().join("run"), Kind::WithDev).unwrap().unwrap();
+    assert_eq!(
+        (kept.about.set.as_str(), kept.rows.ids()[299].as_str(), kept.rows.folds()[299]),
+        ("out_of_fold_with_dev", "dev-059", Some(3))
+    );
     assert!(report.warnings.contains(&"1 of 61 held-out texts have a near duplicate in the training file".to_owned()));
     assert!(set(&report, "out_of_fold_with_dev").note.contains("1 held-out texts with a near duplicate"));
     assert!(bundle.threshold_policy().ends_with("of 3 folds and of the held-out file"), "{}", bundle.threshold_policy());

@@ -6,7 +6,7 @@ use limbic::bundle::{Bundle, render};
 use limbic::train::TrainError;
 
 use super::support::fixture;
-use super::train_trial::{Trial, never};
+use super::train_trial::{Trial, never, scaled_base};
 
 /// A quick run of the smoke recipe with these keys too.
 fn trial(set: &[&str]) -> Trial {
@@ -34,6 +34,14 @@ fn a_student_of_itself_continues_to_the_same_weights_bit_for_bit() {
 }
 
 #[test]
+fn a_teacher_reads_the_students_token_ids() {
+    let (outcome, _) =
+        trial(&["distil.teacher=self", "distil.weight=0.5", "distil.bases=[\"tests/it/fixtures/tiny-roberta\"]"]).run(&never);
+    let error = outcome.map(|_| ()).unwrap_err();
+    assert!(matches!(&error, TrainError::TeacherTokenizer { base } if base.ends_with("tiny-roberta")), "{error}");
+}
+
+#[test]
 fn a_teachers_word_changes_what_is_learnt_and_nothing_else() {
     let logits = |set: &[&str]| {
         let trial = trial(set);
@@ -44,11 +52,14 @@ fn a_teachers_word_changes_what_is_learnt_and_nothing_else() {
     };
     let plain = logits(&[]);
     let mut seen = vec![plain.2.clone()];
+    let other = scaled_base(1.1);
+    let other = format!("distil.bases=[\"{}\"]", other.path().display());
     for set in [
         &["distil.teacher=self", "distil.seeds=1", "distil.weight=0.5"][..],
         &["distil.teacher=self", "distil.seeds=1", "distil.weight=0.5", "distil.temperature=3.0"],
         &["distil.teacher=self", "distil.seeds=1", "distil.weight=0.5", "distil.folds=2"],
         &["distil.teacher=self", "distil.seeds=1", "distil.weight=0.5", "distil.calibrated=true"],
+        &["distil.teacher=self", "distil.seeds=1", "distil.weight=0.5", &other],
     ] {
         let (rows, weights, logits) = logits(set);
         // The loss is weighted by what people said.

@@ -24,22 +24,26 @@ struct Sample {
 
 impl Sample {
     fn new() -> Self {
-        let labels = LabelSet::new(["joy", EVIL, "fear & \"awe\""]).unwrap();
-        let cells = (0..ROWS).flat_map(|row| (0..3).map(move |label| (row, label)));
+        Self::of(LabelSet::new(["joy", EVIL, "fear & \"awe\""]).unwrap(), ROWS)
+    }
+
+    fn of(labels: LabelSet, count: usize) -> Self {
+        let width = labels.len();
+        let cells = (0..count).flat_map(|row| (0..width).map(move |label| (row, label)));
         let logits: Vec<f32> = cells.clone().map(|(row, label)| ((row * 7 + label * 13) % 41) as f32 / 8.0 - 2.5).collect();
         let held = cells.zip(&logits).map(|((row, label), z)| *z > ((row * 5 + label) % 11) as f32 / 4.0 - 1.0).collect();
-        let (logits, targets) = (Logits::new(3, logits).unwrap(), Targets::new(ROWS, 3, held).unwrap());
-        let thresholds = Thresholds::new(vec![0.4, 0.55, 0.7]).unwrap();
+        let (logits, targets) = (Logits::new(width, logits).unwrap(), Targets::new(count, width, held).unwrap());
+        let thresholds = Thresholds::new((0..width).map(|label| [0.4, 0.55, 0.7][label % 3]).collect()).unwrap();
         let calibrated = limbic::decide::Calibrator::sigmoid(1.4, 0.2).unwrap();
-        let decider = Decider::new(labels.clone(), Activation::Sigmoid, vec![calibrated; 3], thresholds.clone()).unwrap();
+        let decider = Decider::new(labels.clone(), Activation::Sigmoid, vec![calibrated; width], thresholds.clone()).unwrap();
         let probabilities = decider.probabilities(&logits);
         let decisions = thresholds.decide(&probabilities).unwrap();
         let judged = Judged::new(&probabilities, &targets, &thresholds).unwrap();
-        let ids = (0..ROWS).map(|row| if row == 3 { "<b>3</b>".to_owned() } else { format!("row-{row}") }).collect();
+        let ids = (0..count).map(|row| if row == 3 { "<b>3</b>".to_owned() } else { format!("row-{row}") }).collect();
         let said = Said { targets: &targets, decisions: &decisions, logits: &logits, probabilities: &probabilities };
-        let rows = ScoredRows::new(ids, &vec![1; ROWS], said).unwrap();
+        let rows = ScoredRows::new(ids, &vec![1; count], said).unwrap();
         let tuned = figures(&labels, &judged);
-        let set = MeasuredSet { name: "some_rows".into(), rows: ROWS, note: "A <note>.".into(), at_half: tuned.clone(), tuned };
+        let set = MeasuredSet { name: "some_rows".into(), rows: count, note: "A <note>.".into(), at_half: tuned.clone(), tuned };
         Self { labels, rows, set, thresholds: thresholds.values().to_vec() }
     }
 
@@ -135,6 +139,25 @@ fn precision_recall_and_confusion_hold_the_reported_numbers() {
         assert_eq!(confusion[label].1, expected, "{name}");
         assert_eq!(sample.set.tuned.labels[name]["predicted"].value, counts.predicted() as f64);
     }
+}
+
+#[test]
+fn many_labels_have_room() {
+    let labels = LabelSet::new((0..28).map(|label| format!("a long label {label}"))).unwrap();
+    let page = Sample::of(labels, 1237).page();
+    let mut seen = 0;
+    for heading in ["Reliability", "Thresholds", "Precision and recall", "Confusion"] {
+        for (title, _, svg) in panels(page.html(), heading) {
+            let note = svg.split("<text").nth(2).and_then(|text| text.split_once('>')).unwrap().1.split('<').next().unwrap().trim();
+            // A panel is 270 pixels wide, a character of its note 6 at most.
+            assert!(note.contains(char::is_numeric) && note.chars().count() <= 45, "{heading}, {title}: {note}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 4 * 28);
+    // One line of panels where there is no room for a page of them; intervals below their values.
+    let count = |class: &str| page.html().matches(&format!("<div class=\"{class}\"")).count();
+    assert_eq!((count("panels many"), count("scroll dense")), (4, 1));
 }
 
 #[test]
@@ -258,8 +281,7 @@ fn judged_rows_come_back_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.jsonl");
     sample.rows.write(&path, &sample.labels).unwrap();
-    assert_eq!(ScoredRows::read(&path, &sample.labels).unwrap().as_ref(), Some(&sample.rows));
-    assert_eq!(ScoredRows::read(&folder.path().join("other"), &sample.labels).unwrap(), None);
+    assert_eq!(ScoredRows::read(&path, &sample.labels).unwrap(), sample.rows);
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.lines().count(), ROWS);
 
@@ -270,6 +292,7 @@ fn judged_rows_come_back_as_they_were() {
     };
     refused(&path, "", "the end of the file");
     refused(&path, &text.replacen("\"joy\"", "\"jo\"", 1), "the label \"jo\"");
+    refused(&path, &text.replacen("row-7\"", "row-5\"", 1), "line 8: the id \"row-5\" once more");
     refused(&path, "{\"id\":\"1\",\"held\":[],\"given\":[],\"logits\":[1.0],\"probabilities\":[0.5,0.5,0.5]}\n", "line 1: 1 logits");
     refused(&path, &format!("{}no\n", text), &format!("line {}: ", ROWS + 1));
     let wrong = View::new(&sample.labels, &sample.set, &sample.rows, &[0.5], Activation::Sigmoid).map(|_| ()).unwrap_err().to_string();

@@ -52,8 +52,8 @@ fn the_smoke_recipe_ends_with_a_bundle_that_answers() {
         "report.json",
         "report.md",
         "report.html",
-        "out_of_fold.safetensors",
-        "held_out.safetensors",
+        "out_of_fold.about.json",
+        "held_out.about.json",
         "fold-2/outcome.json",
     ] {
         assert!(!trial.file(name).is_empty(), "{name}");

@@ -6,7 +6,7 @@ use super::calibrators::{Sample, fit};
 use super::thresholds::{Tuner, fit_thresholds};
 use super::{CalibratorKind, Candidates, ThresholdPolicy, Warning};
 use crate::decide::{Calibrator, DecideError, Logits, Probabilities, Thresholds};
-use crate::spec::Targets;
+use crate::spec::{Matrix, Targets};
 
 /// Calibrators and thresholds, one a label.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,7 +110,7 @@ pub fn choose_policy(
     candidates: &Candidates,
 ) -> Result<Choice, DecideError> {
     check(logits, targets, folds)?;
-    let mut decisions = vec![vec![false; logits.values().len()]; candidates.policies.len()];
+    let mut decisions = vec![Targets::filled(logits.rows(), logits.labels(), false); candidates.policies.len()];
     for fold in Fold::all(folds)? {
         let (train, truth) = (logits.select(&fold.others), targets.select(&fold.others));
         let (calibrators, _) = calibrate(&train, &truth, &fold.folds_of_others(folds), kind);
@@ -119,12 +119,10 @@ pub fn choose_policy(
         let tuner = Tuner::new(&fitted_on, &truth)?;
         for (policy, decisions) in candidates.policies.iter().zip(&mut decisions) {
             let (thresholds, _) = tuner.fit(*policy)?;
-            fold.place(thresholds.decide(&held_out)?, decisions);
+            decisions.place(&fold.rows, &thresholds.decide(&held_out)?);
         }
     }
-    let (rows, labels) = (logits.rows(), logits.labels());
-    let value = |decisions| candidates.objective.of(&matrix(rows, labels, decisions), targets);
-    let values: Vec<f64> = decisions.into_iter().map(value).collect();
+    let values: Vec<f64> = decisions.iter().map(|decisions| candidates.objective.of(decisions, targets)).collect();
     let best = (1..values.len()).fold(0, |best, next| if values[next] > values[best] { next } else { best });
     let policy = candidates.policies.get(best).ok_or(DecideError::Shape { what: "candidate or more", expected: 1, found: 0 })?;
     Ok(Choice { policy: *policy, values })
@@ -138,20 +136,18 @@ fn by_fold(
     policy: impl Fn(&[usize]) -> Result<ThresholdPolicy, DecideError>,
 ) -> Result<CrossFitted, DecideError> {
     let (rows, labels) = (logits.rows(), logits.labels());
-    let (mut scores, mut decisions) = (vec![0.0; rows * labels], vec![false; rows * labels]);
+    let (mut scores, mut decisions) = (Matrix::filled(rows, labels, 0.0), Targets::filled(rows, labels, false));
     let (mut policies, mut warnings) = (Vec::new(), Vec::new());
     for fold in Fold::all(folds)? {
         let policy = policy(&fold.others)?;
         let fitted = fit_all(&logits.select(&fold.others), &targets.select(&fold.others), &fold.folds_of_others(folds), kind, policy)?;
         let held_out = Calibrator::apply(&fitted.calibrators, &logits.select(&fold.rows));
-        for (place, row) in fold.rows.iter().enumerate() {
-            scores[row * labels..(row + 1) * labels].copy_from_slice(held_out.row(place));
-        }
-        fold.place(fitted.thresholds.decide(&held_out)?, &mut decisions);
+        scores.place(&fold.rows, &held_out);
+        decisions.place(&fold.rows, &fitted.thresholds.decide(&held_out)?);
         policies.push(policy);
         warnings.extend(fitted.warnings.into_iter().map(|warning| Warning { fold: Some(fold.name), ..warning }));
     }
-    Ok(CrossFitted { probabilities: Probabilities::new(labels, scores)?, decisions: matrix(rows, labels, decisions), policies, warnings })
+    Ok(CrossFitted { probabilities: Probabilities::new(labels, scores.into_values())?, decisions, policies, warnings })
 }
 
 /// One calibrator a label.
@@ -191,18 +187,6 @@ impl Fold {
     fn folds_of_others(&self, folds: &[usize]) -> Vec<usize> {
         self.others.iter().map(|row| folds[*row]).collect()
     }
-
-    /// Writes the decisions about this fold's rows where they belong.
-    fn place(&self, decided: Targets, decisions: &mut [bool]) {
-        let labels = decided.labels();
-        for (place, row) in self.rows.iter().enumerate() {
-            decisions[row * labels..(row + 1) * labels].copy_from_slice(decided.row(place));
-        }
-    }
-}
-
-fn matrix(rows: usize, labels: usize, values: Vec<bool>) -> Targets {
-    Targets::new(rows, labels, values).expect("as many decisions as logits; anything else is a bug")
 }
 
 fn check(logits: &Logits, targets: &Targets, folds: &[usize]) -> Result<(), DecideError> {

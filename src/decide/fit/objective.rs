@@ -43,8 +43,8 @@ impl Objective {
 }
 
 fn decided(mut figure: impl Follows, decisions: &Targets) -> f64 {
-    for row in 0..decisions.rows() {
-        let given = decisions.row(row).iter().enumerate().filter(|(_, given)| **given);
+    for (row, given) in decisions.each_row().enumerate() {
+        let given = given.iter().enumerate().filter(|(_, given)| **given);
         given.for_each(|(label, _)| figure.predict(row, label));
     }
     figure.value()
@@ -120,8 +120,8 @@ impl RowCounts {
 
 impl<'a> Jaccard<'a> {
     pub(super) fn new(targets: &'a Targets) -> Self {
-        let start = |row| RowCounts { both: 0, either: targets.row(row).iter().map(|held| u32::from(*held)).sum() };
-        let rows: Vec<RowCounts> = (0..targets.rows()).map(start).collect();
+        let start = |held: &[bool]| RowCounts { both: 0, either: held.iter().map(|held| u32::from(*held)).sum() };
+        let rows: Vec<RowCounts> = targets.each_row().map(start).collect();
         let sum = rows.iter().map(|row| row.jaccard()).sum();
         Self { targets, rows, sum }
     }

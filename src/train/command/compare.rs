@@ -7,7 +7,7 @@ use crate::metrics::{Resampling, Summary};
 use crate::train::TrainError;
 use crate::train::args::CompareArgs;
 use crate::train::compare::{Candidate, Comparison};
-use crate::train::outcome::{Kind, Outcome, file_name};
+use crate::train::outcome::{Kind, Outcome};
 
 /// Compares finished runs, or evaluations, row by row; prints the tables, and writes a report when
 /// asked to.
@@ -44,17 +44,17 @@ pub fn compare(args: &CompareArgs, edge: &mut Edge<'_>) -> Result<(), TrainError
 /// The rows of an evaluation's folder, or those of a finished run.
 fn candidate(folder: &Path, of_run: Kind) -> Result<Candidate, TrainError> {
     let name = folder.display().to_string();
-    let holds = |name: &str| folder.join(name).is_file();
-    if holds(&file_name(Kind::Evaluation)) {
-        return Ok(Candidate { name, outcome: Outcome::read(folder, Kind::Evaluation)? });
+    if let Some(outcome) = Outcome::read(folder, Kind::Evaluation)? {
+        return Ok(Candidate { name, outcome });
     }
-    let missing = ["report.json".to_owned(), file_name(of_run)].into_iter().find(|file| !holds(file));
-    if let Some(missing) = missing {
-        return Err(TrainError::RunFolder {
-            path: folder.to_owned(),
-            expected: format!("a finished run, or an evaluation's report ({})", file_name(Kind::Evaluation)),
-            found: format!("no {missing}"),
-        });
+    let without = |missing: &str| TrainError::RunFolder {
+        path: folder.to_owned(),
+        expected: format!("a finished run, or an evaluation's report ({})", Kind::Evaluation.about_file()),
+        found: format!("no {missing}"),
+    };
+    if !folder.join("report.json").is_file() {
+        return Err(without("report.json"));
     }
-    Ok(Candidate { name, outcome: Outcome::read(folder, of_run)? })
+    let outcome = Outcome::read(folder, of_run)?.ok_or_else(|| without(&of_run.about_file()))?;
+    Ok(Candidate { name, outcome })
 }

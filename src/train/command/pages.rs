@@ -4,21 +4,15 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use crate::bundle::{Bundle, Figures, MeasuredSet};
-use crate::spec::LabelSet;
 use crate::train::TrainError;
 use crate::train::compare::{Comparison, Measured};
-use crate::train::data::DataError;
 use crate::train::evaluate::Evaluation;
 use crate::train::report::{self, Compared, Pair, View, compare_page};
-use crate::train::scored::{Said, ScoredRows};
 
 /// Draws what `bundle` said of a file into `folder`.
 pub(super) fn evaluation(bundle: &Bundle, evaluation: &Evaluation, folder: &Path) -> Result<(), TrainError> {
     let outcome = &evaluation.outcome;
-    let said =
-        Said { targets: &outcome.targets, decisions: &outcome.decisions, logits: &outcome.logits, probabilities: &outcome.probabilities };
-    let rows = ScoredRows::new(outcome.about.ids.clone(), &[], said)?;
-    let view = View::new(bundle.labels(), &evaluation.set, &rows, &evaluation.thresholds, bundle.activation())?;
+    let view = View::new(bundle.labels(), &evaluation.set, &outcome.rows, &evaluation.thresholds, bundle.activation())?;
     let facts = [
         ("bundle", evaluation.bundle.clone()),
         ("engine", evaluation.engine.to_owned()),
@@ -33,7 +27,6 @@ pub(super) fn evaluation(bundle: &Bundle, evaluation: &Evaluation, folder: &Path
 /// Draws systems side by side into `folder`.
 pub(super) fn comparison(comparison: &Comparison, folder: &Path) -> Result<(), TrainError> {
     let Some(first) = comparison.systems.first() else { return Ok(()) };
-    let labels = LabelSet::new(first.about.labels.clone()).map_err(DataError::from)?;
     let sets: Vec<MeasuredSet> = comparison.systems.iter().map(set).collect();
     let names = names(&comparison.systems);
     let pair = |(system, name): (&Measured, &String)| Pair {
@@ -45,7 +38,7 @@ pub(super) fn comparison(comparison: &Comparison, folder: &Path) -> Result<(), T
     let runs = comparison.systems.iter().zip(&names).zip(&sets);
     let page = report::Comparison {
         title: "Comparison".to_owned(),
-        labels: &labels,
+        labels: &first.about.labels,
         runs: runs.map(|((system, name), set)| compared(name, system, set)).collect(),
         pairs: pairs.map(pair).collect(),
         warnings: comparison.differs.iter().map(|differs| format!("not ranked: {differs}")).collect(),
@@ -64,7 +57,7 @@ fn names(systems: &[Measured]) -> Vec<String> {
 fn set(system: &Measured) -> MeasuredSet {
     MeasuredSet {
         name: system.about.kind.name().to_owned(),
-        rows: system.about.ids.len(),
+        rows: system.about.rows,
         note: String::new(),
         tuned: system.figures.clone(),
         at_half: Figures::default(),
@@ -76,7 +69,7 @@ fn compared<'a>(name: &str, system: &Measured, set: &'a MeasuredSet) -> Compared
     let facts = vec![
         ("folder", system.name.clone()),
         ("model", about.model.clone()),
-        ("rows", format!("{}, {}", about.ids.len(), about.kind.name())),
+        ("rows", format!("{}, {}", about.rows, about.kind.name())),
         ("data", about.data.clone()),
         ("folds", about.folds.clone().unwrap_or_else(|| "none".to_owned())),
         ("thresholds by", about.policy.clone()),

@@ -53,7 +53,7 @@ impl Comparison {
     /// [`Summary::NAMES`] if they may be.
     ///
     /// # Errors
-    /// [`TrainError::Metrics`] without rows, [`TrainError::Data`] for labels that are none.
+    /// [`TrainError::Metrics`] without rows.
     pub fn of(mut candidates: Vec<Candidate>, by: &'static str, resampling: Resampling) -> Result<Self, TrainError> {
         let differs = differs(&candidates);
         if differs.is_empty() {
@@ -66,7 +66,7 @@ impl Comparison {
                 Some(first) if at > 0 && differs.is_empty() => paired_differences(&judged, first, resampling)?,
                 _ => Vec::new(),
             };
-            let figures = measure::figures(&candidate.outcome.labels()?, &judged, resampling);
+            let figures = measure::figures(&candidate.outcome.about.labels, &judged, resampling);
             Ok(Measured { name: candidate.name.clone(), about: candidate.outcome.about.clone(), figures, differences })
         };
         let systems = candidates.iter().enumerate().map(measure).collect::<Result<_, TrainError>>()?;
@@ -91,27 +91,24 @@ fn rank(candidates: &mut [Candidate], by: &str) -> Result<(), TrainError> {
 
 /// What must be the same everywhere and is not, each with who has what.
 fn differs(candidates: &[Candidate]) -> Vec<String> {
-    type Part = (&'static str, fn(&About) -> String);
+    type Part = (&'static str, fn(&Outcome) -> String);
     let parts: [Part; 6] = [
-        ("kinds of rows", |about| about.kind.name().to_owned()),
-        ("labels", |about| about.labels.join(",")),
-        ("data fingerprints", |about| about.data.clone()),
-        ("folds", |about| about.folds.clone().unwrap_or_else(|| "none".to_owned())),
-        ("threshold policies", |about| about.policy.clone()),
-        ("rows", |about| {
-            format!(
-                "{} rows, {} to {}",
-                about.ids.len(),
-                about.ids.first().map_or("", String::as_str),
-                about.ids.last().map_or("", String::as_str)
-            )
+        ("kinds of rows", |outcome| outcome.about.kind.name().to_owned()),
+        ("labels", |outcome| outcome.about.labels.names().join(",")),
+        ("data fingerprints", |outcome| outcome.about.data.clone()),
+        ("folds", |outcome| outcome.about.folds.clone().unwrap_or_else(|| "none".to_owned())),
+        ("threshold policies", |outcome| outcome.about.policy.clone()),
+        ("rows", |outcome| {
+            let ids = outcome.rows.ids();
+            let end = |id: Option<&String>| id.map_or("", String::as_str).to_owned();
+            format!("{} rows, {} to {}", ids.len(), end(ids.first()), end(ids.last()))
         }),
     ];
     let Some(first) = candidates.first() else { return Vec::new() };
     let mut found = Vec::new();
     for (what, part) in parts {
         for other in &candidates[1..] {
-            let (mine, its) = (part(&first.outcome.about), part(&other.outcome.about));
+            let (mine, its) = (part(&first.outcome), part(&other.outcome));
             if mine != its {
                 found.push(format!("{what} differ: {} has {mine}, {} has {its}", first.name, other.name));
             }

@@ -59,7 +59,7 @@ impl Comparison {
             let better = if Summary::<f64>::LOWER_IS_BETTER.contains(&self.by) { "lower" } else { "higher" };
             let rows = about.map_or(String::new(), |about| {
                 let folds = about.folds.as_ref().map_or(String::new(), |folds| format!(" Folds `{folds}`."));
-                format!("{} {} rows, data `{}`.{folds} Thresholds: {}. ", about.ids.len(), about.kind.name(), about.data, about.policy)
+                format!("{} {} rows, data `{}`.{folds} Thresholds: {}. ", about.rows, about.kind.name(), about.data, about.policy)
             });
             format!("{rows}Ranked by {}, {better} is better.", self.by)
         } else {
@@ -106,7 +106,7 @@ fn system(system: &Measured) -> Value {
         "name": system.name,
         "model": about.model,
         "kind": about.kind,
-        "rows": about.ids.len(),
+        "rows": about.rows,
         "labels": about.labels,
         "data": about.data,
         "folds": about.folds,

@@ -103,6 +103,12 @@ impl Dataset {
         &self.examples
     }
 
+    /// The examples' ids, in file order.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        self.examples.iter().map(|example| example.id.clone()).collect()
+    }
+
     /// Which labels each example holds.
     #[must_use]
     pub fn targets(&self) -> &Targets {
@@ -141,10 +147,8 @@ impl Dataset {
         if let Some(example) = others.examples.iter().find(|example| known.contains(example.id.as_str())) {
             return Err(DataError::SharedId { id: example.id.clone() });
         }
-        let rows = |data: &Self| (0..data.examples.len()).flat_map(|row| data.targets.row(row).to_vec()).collect::<Vec<bool>>();
         let examples = [&self.examples[..], &others.examples[..]].concat();
-        let targets = Targets::new(examples.len(), self.labels.len(), [rows(self), rows(others)].concat())?;
-        Ok(Self::with_fingerprint(self.labels.clone(), examples, targets))
+        Ok(Self::with_fingerprint(self.labels.clone(), examples, self.targets.join(&others.targets)?))
     }
 
     fn with_fingerprint(labels: LabelSet, examples: Vec<Example>, targets: Targets) -> Self {

@@ -12,12 +12,13 @@ use std::path::Path;
 use super::TrainError;
 use super::data::{DataFormat, Dataset, LeftOut};
 use super::measure::{self, Subject};
-use super::outcome::{Kind, Outcome, Said};
+use super::outcome::{About, Kind, Outcome};
+use super::scored::Said;
 use crate::backend::Backend;
 use crate::bundle::{Bundle, MeasuredSet};
 use crate::decide::{Logits, Probabilities};
 use crate::metrics::Resampling;
-use crate::spec::Targets;
+use crate::spec::Matrix;
 use crate::text::{Batch, Encoding};
 
 /// Texts a forward pass.
@@ -69,8 +70,9 @@ pub fn evaluate(
     let texts: Vec<&str> = data.examples().iter().map(|example| example.text.as_str()).collect();
     let logits = logits(engine, &bundle.text_encoder().encode_all(&texts)?, bundle.labels().len(), progress)?;
     let probabilities = bundle.decider().probabilities(&logits);
+    let set = file.path.file_name().unwrap_or(file.path.as_os_str()).to_string_lossy();
     let subject = Subject {
-        name: &file.path.file_name().unwrap_or(file.path.as_os_str()).to_string_lossy(),
+        name: &set,
         note: &format!("{} {}, engine {}, data {}", bundle.name(), bundle.version(), engine.name(), data.fingerprint()),
         labels: bundle.labels(),
         probabilities: &probabilities,
@@ -84,15 +86,15 @@ pub fn evaluate(
         resampling,
         thresholds: bundle.decider().thresholds().values().to_vec(),
         set: measure::thresholded(&subject, bundle.decider().thresholds(), resampling)?,
-        outcome: outcome(bundle, &data, &logits, &probabilities)?,
+        outcome: outcome(bundle, &set, &data, &logits, &probabilities)?,
     })
 }
 
-fn outcome(bundle: &Bundle, data: &Dataset, logits: &Logits, probabilities: &Probabilities) -> Result<Outcome, TrainError> {
-    let decisions: Targets = bundle.decider().thresholds().decide(probabilities)?;
-    let said = Said { logits, probabilities, decisions: &decisions };
+fn outcome(bundle: &Bundle, set: &str, data: &Dataset, logits: &Logits, probabilities: &Probabilities) -> Result<Outcome, TrainError> {
+    let decisions = bundle.decider().thresholds().decide(probabilities)?;
+    let said = Said { targets: data.targets(), decisions: &decisions, logits, probabilities };
     let model = format!("{} {}", bundle.name(), bundle.version());
-    Ok(Outcome::new(Kind::Evaluation, model, bundle.threshold_policy().to_owned(), data, &said))
+    Outcome::new(About::new(Kind::Evaluation, set, data, (model, bundle.threshold_policy().to_owned())), data, said)
 }
 
 /// The logits of every text in the order given, computed in order of length.
@@ -104,15 +106,13 @@ pub(super) fn logits(
 ) -> Result<Logits, TrainError> {
     let mut order: Vec<usize> = (0..encodings.len()).collect();
     order.sort_by_key(|&row| encodings[row].ids().len());
-    let mut values = vec![0.0; encodings.len() * labels];
+    let mut values = Matrix::filled(encodings.len(), labels, 0.0);
     let mut done = 0;
     for members in order.chunks(TEXTS_A_BATCH) {
         let logits = engine.forward(&Batch::new(members.iter().map(|&row| &encodings[row]))?)?;
-        for (place, &row) in members.iter().enumerate() {
-            values[row * labels..(row + 1) * labels].copy_from_slice(logits.row(place));
-        }
+        values.place(members, &logits);
         done += members.len();
         progress(done, encodings.len());
     }
-    Ok(Logits::new(labels, values)?)
+    Ok(Logits::new(labels, values.into_values())?)
 }

@@ -27,8 +27,8 @@ impl Evaluation {
         self.trained_on.then_some(TRAINED_ON)
     }
 
-    /// Writes `evaluation.json`, `evaluation.md`, `labels.csv` and `evaluation.safetensors` into
-    /// `folder`, which is made when absent.
+    /// Writes `evaluation.json`, `evaluation.md`, `labels.csv` and the rows into `folder`, which is
+    /// made when absent.
     ///
     /// # Errors
     /// [`TrainError::File`].
@@ -75,7 +75,7 @@ impl Evaluation {
     /// Tables for people; they read in a terminal as they are.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let labels = &self.outcome.about.labels;
+        let labels = self.outcome.about.labels.names();
         let decided = |name: &str, figures: &Figures| {
             let heading = ["label", "threshold"].into_iter().chain(DECIDED).map(str::to_owned).collect();
             let row = |(at, label): (usize, &String)| {
@@ -136,7 +136,7 @@ impl Evaluation {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let mut write = |row: Vec<String>| writer.write_record(row).expect("rows of one length into memory; anything else, this is a bug");
         write(heading.collect());
-        for (at, label) in self.outcome.about.labels.iter().enumerate() {
+        for (at, label) in self.outcome.about.labels.names().iter().enumerate() {
             for (name, threshold, figures) in [("bundle", self.thresholds[at], &self.set.tuned), ("half", 0.5, &self.set.at_half)] {
                 let cells = names().flat_map(|name| ends_of(figures.labels.get(label).and_then(|figures| figures.get(*name))));
                 write([label.clone(), name.to_owned(), threshold.to_string()].into_iter().chain(cells).collect());

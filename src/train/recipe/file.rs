@@ -155,7 +155,7 @@ section!(
 );
 section!(
     /// Soft labels.
-    DistilFile { teacher: String, seeds: usize, folds: usize, weight: f64, temperature: f64, calibrated: bool, }
+    DistilFile { teacher: String, seeds: usize, folds: usize, bases: Vec<String>, weight: f64, temperature: f64, calibrated: bool, }
 );
 section!(
     /// How logits become probabilities.

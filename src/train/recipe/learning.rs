@@ -79,9 +79,13 @@ pub(super) fn distil(file: &DistilFile) -> Resolved<DistilRecipe> {
     let oneself = teacher == ONESELF;
     unless(oneself, "distil.seeds", "distil.teacher is self", file.seeds.is_some())?;
     unless(oneself, "distil.folds", "distil.teacher is self", file.folds.is_some())?;
+    unless(oneself, "distil.bases", "distil.teacher is self", file.bases.is_some())?;
     let teacher = if oneself {
         let folds = file.folds.map(|folds| within("distil.folds", folds, "at least 2", |&folds| folds >= 2)).transpose()?;
-        Teacher::Oneself { seeds: within("distil.seeds", file.seeds.unwrap_or(3), "at least 1", |&seeds| seeds >= 1)?, folds }
+        let seeds = within("distil.seeds", file.seeds.unwrap_or(3), "at least 1", |&seeds| seeds >= 1)?;
+        let bases = file.bases.clone().unwrap_or_default();
+        within("distil.bases", bases.len(), "at most as many as distil.seeds", |&count| count <= seeds)?;
+        Teacher::Oneself { seeds, folds, bases }
     } else {
         Teacher::Run(teacher.into())
     };
@@ -96,14 +100,15 @@ pub(super) fn distil(file: &DistilFile) -> Resolved<DistilRecipe> {
 }
 
 pub(super) fn distil_file(recipe: &DistilRecipe) -> DistilFile {
-    let (teacher, seeds, folds) = match &recipe.teacher {
-        Teacher::Oneself { seeds, folds } => (ONESELF.to_owned(), Some(*seeds), *folds),
-        Teacher::Run(folder) => (folder.display().to_string(), None, None),
+    let (teacher, seeds, folds, bases) = match &recipe.teacher {
+        Teacher::Oneself { seeds, folds, bases } => (ONESELF.to_owned(), Some(*seeds), *folds, bases.clone()),
+        Teacher::Run(folder) => (folder.display().to_string(), None, None, Vec::new()),
     };
     DistilFile {
         teacher: Some(teacher),
         seeds,
         folds,
+        bases: Some(bases).filter(|bases| !bases.is_empty()),
         weight: Some(recipe.weight),
         temperature: Some(recipe.temperature),
         calibrated: Some(recipe.calibrated),

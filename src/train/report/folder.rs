@@ -6,7 +6,7 @@ use super::plots::{StepOrLook, View};
 use super::{RunReport, page};
 use crate::bundle::MeasuredSet;
 use crate::spec::Task;
-use crate::train::scored::ScoredRows;
+use crate::train::outcome::{Kind, Outcome};
 use crate::train::{TrainError, files};
 
 /// Draws a finished run's `report.html` and `plots/`; gives the page's path.
@@ -16,19 +16,29 @@ use crate::train::{TrainError, files};
 /// [`TrainError::File`]; [`TrainError::Plot`].
 pub fn draw_run(run: &Path) -> Result<PathBuf, TrainError> {
     let report = RunReport::read(run)?;
-    let rows = report.sets.iter().map(|set| Ok((set, scored(run, set, &report)?))).collect::<Result<Vec<_>, TrainError>>()?;
+    let outcomes = outcomes(run, &report)?;
     let thresholds: Vec<f64> = report.decisions.iter().map(|(_, threshold)| *threshold).collect();
     let activation = Task::MultiLabel.activation();
-    let views = rows.iter().filter_map(|(set, rows)| Some((*set, rows.as_ref()?)));
-    let views =
-        views.map(|(set, rows)| View::new(&report.labels, set, rows, &thresholds, activation)).collect::<Result<Vec<_>, TrainError>>()?;
+    // Sets whose rows are another's, looked at otherwise, have none of their own.
+    let of = |set: &MeasuredSet| outcomes.iter().find(|outcome| outcome.about.set == set.name);
+    let sets = report.sets.iter().filter_map(|set| Some((set, &of(set)?.rows)));
+    let views = sets.map(|(set, rows)| View::new(&report.labels, set, rows, &thresholds, activation)).collect::<Result<Vec<_>, _>>()?;
     let recipe = String::from_utf8_lossy(&files::read(&run.join("recipe.toml"))?).into_owned();
     page::of_run(&report, &views, &metrics(run)?, &recipe)?.write(run)
 }
 
-/// The rows of a set; sets whose rows are another's, looked at otherwise, keep none.
-fn scored(run: &Path, set: &MeasuredSet, report: &RunReport) -> Result<Option<ScoredRows>, TrainError> {
-    ScoredRows::read(&run.join(format!("{}.jsonl", set.name)), &report.labels)
+/// What the run kept of its rows, all of it about the report's labels.
+fn outcomes(run: &Path, report: &RunReport) -> Result<Vec<Outcome>, TrainError> {
+    let kept = Kind::OF_RUN.into_iter().filter_map(|kind| Outcome::read(run, kind).transpose());
+    let outcomes = kept.collect::<Result<Vec<_>, _>>()?;
+    match outcomes.iter().find(|outcome| outcome.about.labels != report.labels) {
+        None => Ok(outcomes),
+        Some(other) => Err(TrainError::RunFolder {
+            path: run.join(other.about.kind.about_file()),
+            expected: format!("the labels of report.json: {}", report.labels.names().join(", ")),
+            found: other.about.labels.names().join(", "),
+        }),
+    }
 }
 
 fn metrics(run: &Path) -> Result<Vec<StepOrLook>, TrainError> {

@@ -18,6 +18,10 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 const NARROW: f64 = 300.0;
 /// Wider ones keep their size and are scrolled on a narrow screen, so that their text can be read.
 const READABLE: f64 = 560.0;
+/// More panels than this lie in one line on a narrow screen, which would else be very long.
+const MANY: usize = 6;
+/// A table of more columns than this has intervals below their values.
+const DENSE: usize = 6;
 
 /// Figures that a table over all labels shows, with their names for people.
 pub(super) const FIGURES: [(&str, &str); 18] = [
@@ -93,6 +97,7 @@ pub(super) fn document(title: &str, body: &Markup) -> String {
 /// A plot's heading, explanation, legend and panels.
 pub(super) fn plot(plot: &Plot) -> Markup {
     let medium = plot.panels.iter().any(|panel| panel.width() > NARROW);
+    let panels = html! { @for panel in &plot.panels { (framed(panel)) } };
     html! {
         section {
             h3 { (plot.title) }
@@ -102,7 +107,11 @@ pub(super) fn plot(plot: &Plot) -> Markup {
                     @for (tone, name) in &plot.legend { li { span style={ "background:" (tone.variable()) } {} (name) } }
                 }
             }
-            div.panels.medium[medium] { @for panel in &plot.panels { (framed(panel)) } }
+            @if plot.panels.len() > MANY {
+                div.panels.many tabindex="0" role="region" aria-label=(plot.title) { (panels) }
+            } @else {
+                div.panels.medium[medium] { (panels) }
+            }
         }
     }
 }
@@ -115,13 +124,20 @@ fn framed(panel: &Panel) -> Markup {
     }
 }
 
-/// A table that may be wider than the screen.
+/// A table that may be wider than the screen: numbers in every column but the first.
 pub(super) fn table(caption: &str, heads: &[&str], body: &Markup) -> Markup {
+    let numbers = heads.iter().skip(1).map(|head| (*head, true));
+    table_of(caption, heads.first().map(|head| (*head, false)).into_iter().chain(numbers), body)
+}
+
+/// The same of columns that say whether they hold numbers, which stand to the right.
+pub(super) fn table_of<'a>(caption: &str, columns: impl IntoIterator<Item = (&'a str, bool)>, body: &Markup) -> Markup {
+    let columns: Vec<(&str, bool)> = columns.into_iter().collect();
     html! {
-        div.scroll tabindex="0" role="region" aria-label=(caption) {
+        div.scroll.dense[columns.len() > DENSE] tabindex="0" role="region" aria-label=(caption) {
             table {
                 caption { (caption) }
-                thead { tr { @for (index, head) in heads.iter().enumerate() { th scope="col" class=[(index > 0).then_some("number")] { (head) } } } }
+                thead { tr { @for (name, numbers) in columns { th scope="col" class=[numbers.then_some("number")] { (name) } } } }
                 tbody { (body) }
             }
         }

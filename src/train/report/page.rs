@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::draw::words;
 use super::hardest::hardest;
-use super::html::{Drawn, FIGURES, cell, document, facts, overall, plot, table, warnings};
+use super::html::{Drawn, FIGURES, cell, document, facts, overall, plot, table, table_of, warnings};
 use super::plots::{Plot, StepOrLook, View, curves, distribution, of_set};
 use super::{RunReport, Split};
 use crate::bundle::{Figure, MeasuredSet};
@@ -114,7 +114,7 @@ fn part<'a>(view: &View<'a>, report: Option<&RunReport>) -> Result<Part<'a>, Tra
         @for shown in &plots { (plot(shown)) }
         h3 { "Hardest rows" }
         p.quiet { "By mean log-loss over labels, ids only: look the texts up where the data is." }
-        (table("Rows of highest loss", &["id", "loss", "missed", "invented", "found"], &html! {
+        (table_of("Rows of highest loss", ["id", "loss", "missed", "invented", "found"].map(|name| (name, name == "loss")), &html! {
             @for row in &rows {
                 tr {
                     td.id { (row.id) }

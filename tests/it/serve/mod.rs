@@ -7,6 +7,7 @@ mod binary;
 mod bulk;
 mod crowd;
 mod errors;
+mod families;
 mod harness;
 mod lifecycle;
 mod limits;

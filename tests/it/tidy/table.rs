@@ -75,7 +75,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("rand", &["decide", "metrics", "nn", "train"]),
     ("rayon", &["text", "decide", "metrics", "bundle", "nn", "train"]),
     ("resvg", &["train"]),
-    ("safetensors", &["nn", "bundle", "backend", "export", "train"]),
+    ("safetensors", &["nn", "bundle", "backend", "export"]),
     ("serde", &["spec", "text", "decide", "metrics", "model", "bundle", "export", "train", "serve"]),
     ("serde_json", &["text", "model", "bundle", "export", "train", "serve"]),
     ("sha2", &["bundle", "train"]),

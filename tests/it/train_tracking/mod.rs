@@ -196,7 +196,7 @@ fn a_server_is_told_everything_once() {
 
     let asked = server.asked();
     assert!(asked.iter().all(|request| request.authorization.as_deref() == Some("Basic c29tZWJvZHk6YmV0d2Vlbi11cw==")));
-    for name in ["report.md", "report.json"] {
+    for name in ["report.html", "report.md", "report.json"] {
         let path = format!("PUT /api/2.0/mlflow-artifacts/artifacts/7/run-0/artifacts/{name}");
         let kept: Vec<_> = asked.iter().filter(|request| request.line == path).map(|request| request.body.clone()).collect();
         assert_eq!(kept, [trial.file(name)], "{path}");

@@ -89,12 +89,12 @@ impl Axes {
         for value in self.x.ticks() {
             let (x, _) = self.place(value, self.y.span.start);
             canvas.path([(x, self.top), (x, self.bottom)], RULE, 0.8)?;
-            canvas.text((x, self.bottom + 5.0), &(self.x.tick)(value), face.on(HPos::Center, VPos::Top))?;
+            canvas.text((x, self.bottom + 7.0), &(self.x.tick)(value), face.on(HPos::Center, VPos::Top))?;
         }
         for value in self.y.ticks() {
             let (_, y) = self.place(self.x.span.start, value);
             canvas.path([(self.left, y), (self.right, y)], RULE, 0.8)?;
-            canvas.text((self.left - 5.0, y), &(self.y.tick)(value), face.on(HPos::Right, VPos::Center))?;
+            canvas.text((self.left - 7.0, y), &(self.y.tick)(value), face.on(HPos::Right, VPos::Center))?;
         }
         let middle = f64::midpoint(self.left, self.right);
         canvas.text((middle, self.bottom + 21.0), self.x.name, face.on(HPos::Center, VPos::Top))?;

@@ -39,8 +39,8 @@ pub(super) fn plot(view: &View<'_>) -> Result<Plot, TrainError> {
 /// Rows with no label, with one, and so on, up to the most there are.
 fn sizes(targets: &Targets) -> Vec<usize> {
     let mut counts = Vec::new();
-    for row in 0..targets.rows() {
-        let size = targets.row(row).iter().filter(|held| **held).count();
+    for held in targets.each_row() {
+        let size = held.iter().filter(|held| **held).count();
         counts.resize(counts.len().max(size + 1), 0);
         counts[size] += 1;
     }

@@ -31,7 +31,7 @@ pub(super) fn plot(view: &View<'_>) -> Result<Plot, TrainError> {
 /// Of the rows with one label, the share with another; none when no row has it.
 fn share(targets: &Targets, one: usize, other: usize) -> Option<f64> {
     let with = targets.positives(one);
-    let both = (0..targets.rows()).filter(|&row| targets.row(row)[one] && targets.row(row)[other]).count();
+    let both = targets.each_row().filter(|held| held[one] && held[other]).count();
     (with > 0).then(|| both as f64 / with as f64)
 }
 

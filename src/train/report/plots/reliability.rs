@@ -31,7 +31,7 @@ fn panel(view: &View<'_>, label: &LabelView<'_>) -> Result<Panel, TrainError> {
     let reported = view.figure(label.index, "ece").map_or(calibrated, |figure| figure.value);
     let caption = Caption {
         title: label.name.to_owned(),
-        note: format!("ECE {reported:.3}, uncalibrated {plain:.3}; bins of {}", sizes(&after)),
+        note: format!("ECE {reported:.3}, uncalibrated {plain:.3}; {} bins", after.len()),
         about: format!("Mean probability, share that holds the label and rows of each bin, calibrated: {}.", told(&after)),
     };
     let axes = Axes::new(SMALL, Axis::share("mean probability"), Axis::share("share that holds it"));
@@ -52,12 +52,6 @@ fn rings(canvas: &Canvas<'_>, axes: &Axes, bins: &[Bin]) -> Painted {
 fn radius(bin: &Bin, bins: &[Bin]) -> f64 {
     let most = bins.iter().map(|bin| bin.rows).max().unwrap_or(1);
     (LARGEST * (bin.rows as f64 / most as f64).sqrt()).max(1.5)
-}
-
-fn sizes(bins: &[Bin]) -> String {
-    let rows = || bins.iter().map(|bin| bin.rows);
-    let (least, most) = (rows().min().unwrap_or(0), rows().max().unwrap_or(0));
-    if least == most { format!("{least}") } else { format!("{least}\u{2013}{most}") }
 }
 
 fn told(bins: &[Bin]) -> String {
