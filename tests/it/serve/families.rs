@@ -7,7 +7,8 @@ use limbic::backend::EngineKind;
 use limbic::bundle::GoldenSet;
 use limbic::decide::Prediction;
 use limbic::serve::config::EngineConfig;
-use limbic::serve::{ServeConfig, Service, Settings};
+use limbic::serve::threads::{Asked, Cores, ThreadPlan};
+use limbic::serve::{ModelsConfig, ServeConfig, Service, Settings};
 use limbic::spec::Precision;
 use serde_json::{Value, json};
 
@@ -28,7 +29,10 @@ fn every_family_answers_as_its_golden_answers_say() {
         for kind in EngineKind::ALL {
             let engine = EngineConfig { kind, options: tiny::options(), workers: NonZeroUsize::MIN };
             let listen = "127.0.0.1:0".parse().unwrap();
-            let config = ServeConfig { bundle: bundle.clone(), listen, engine, settings: Settings::default() };
+            let models = ModelsConfig { bundle: Some(bundle.clone()), ..ModelsConfig::default() };
+            let cores = Cores { count: NonZeroUsize::MIN, affinity: None, quota: None };
+            let threads = ThreadPlan::choose(cores, Asked::default());
+            let config = ServeConfig { models, listen, admin: None, engine, settings: Settings::default(), threads };
             let server = Running::start(Service::open(&config).unwrap());
             let texts: Vec<&String> = parts.golden.texts.iter().filter(|text| !text.is_empty()).collect();
             let answer = server.post("/v1/emotions", &json!({"input": texts, "logits": true})).expect(200).json();
