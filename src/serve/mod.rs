@@ -8,6 +8,7 @@
 //! | [`threads`] | how many threads of each kind, from what the container has |
 //! | `app`, `shutdown` | listening, and stopping in order |
 //! | `edge` | what every request gets: id, error shape, headers, counters, one log line |
+//! | `page` | the page at `/`, as plain files |
 //! | `routes`, `wire` | the paths; their JSON, checked going in and ordered going out |
 //! | [`engine`], [`batching`] | admission, the queue, the workers; which texts go together |
 //! | [`error`] | everything that can go wrong with a request, and its status |
@@ -35,6 +36,7 @@ mod app;
 mod clock;
 mod edge;
 mod label_sets;
+mod page;
 mod routes;
 mod shutdown;
 mod wire;

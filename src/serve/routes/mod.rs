@@ -12,6 +12,7 @@ mod judge;
 mod lines;
 mod oip;
 mod openai;
+mod page;
 
 use actix_web::{HttpResponse, web};
 
@@ -30,8 +31,10 @@ pub(crate) enum Route {
     Predict,
     /// What text-embeddings-inference's clients ask of a server first.
     Info,
-    /// Hugging Face's classification (POST), a signpost (GET).
+    /// Hugging Face's classification (POST), the page or a signpost (GET).
     Root,
+    /// What the page is made of.
+    Page,
     /// vLLM's classification.
     Classify,
     /// The same where OpenAI's clients look for it.
@@ -82,13 +85,14 @@ struct Row {
 }
 
 impl Route {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::Emotions,
         Self::Bulk,
         Self::LabelSets,
         Self::Predict,
         Self::Info,
         Self::Root,
+        Self::Page,
         Self::Classify,
         Self::V1Classify,
         Self::Moderations,
@@ -133,6 +137,7 @@ impl Route {
             Self::Predict => asks("/predict", Dialect::Tei),
             Self::Info => tells("/info", Dialect::Tei),
             Self::Root => asks("/", Dialect::HuggingFace),
+            Self::Page => tells("/page/{file}", Dialect::Problem),
             Self::Classify => asks("/classify", Dialect::OpenAi),
             Self::V1Classify => asks("/v1/classify", Dialect::OpenAi),
             Self::Moderations => asks("/v1/moderations", Dialect::OpenAi),
@@ -206,8 +211,8 @@ pub(crate) fn register(config: &mut web::ServiceConfig, port: Port) {
 fn register_root(config: &mut web::ServiceConfig) {
     let root = web::resource(Route::Root.pattern())
         .route(web::post().to(compat::hugging_face))
-        .route(web::get().to(about::signpost))
-        .route(web::head().to(about::signpost));
+        .route(web::get().to(page::root))
+        .route(web::head().to(page::root));
     config.service(root.default_service(only("GET, HEAD, POST")));
 }
 
@@ -242,6 +247,7 @@ fn register_telling(config: &mut web::ServiceConfig) {
         };
     }
     tell! {
+        Page => page::file,
         LabelSets => about::label_sets,
         Info => compat::info,
         Models => about::models,

@@ -15,6 +15,7 @@ mod load;
 mod metrics;
 mod models;
 mod oip;
+mod page;
 mod parts;
 mod policy;
 mod shadow;

@@ -78,7 +78,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("safetensors", &["nn", "bundle", "backend", "export"]),
     ("serde", &["spec", "text", "decide", "metrics", "model", "bundle", "export", "train", "serve"]),
     ("serde_json", &["text", "model", "bundle", "export", "train", "serve"]),
-    ("sha2", &["bundle", "train"]),
+    ("sha2", &["bundle", "train", "serve"]),
     ("thiserror", &["spec", "text", "decide", "metrics", "nn", "model", "bundle", "backend", "export", "train", "serve"]),
     ("tokenizers", &["text"]),
     ("tokio", &["serve", "bin/serve.rs"]),
