@@ -178,13 +178,15 @@ function labelTable(card, set) {
 }
 
 function origin(card) {
-    const { base, data, recipe_sha256: recipe, git, seeds, limbic } = card.provenance ?? {};
+    const { base, data, further = [], recipe_sha256: recipe, git, seeds, limbic } = card.provenance ?? {};
+    const rowsOf = ({ description, rows, sha256 }) => `${description}; ${plural(rows, "row")}, ${sha256}`;
     const rows = [
         ["Digest", card.digest],
         ["Made", card.created ? new Date(card.created * 1000).toISOString().slice(0, 10) : null],
         ["Base", base && `${base.name}, ${base.revision}`],
         ["Licence of the base", base?.licence],
-        ["Trained on", data && `${data.description}; ${plural(data.rows, "row")}, ${data.sha256}`],
+        ["Trained on", data && rowsOf(data)],
+        ...further.map((more) => [`Further (${more.purpose})`, `${rowsOf(more)}; ${more.licence}`]),
         ["Thresholds", card.threshold_policy],
         ["Recipe", recipe],
         ["Code", git && `${git}, limbic ${limbic}`],
