@@ -99,6 +99,29 @@ pub struct MeasuredSet {
     pub at_half: Figures,
 }
 
+/// Some of a label's rows, neighbours by score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScoreBin {
+    /// Scores from here up to the next bin's are in this one. The first bin begins at 0.
+    pub from: f64,
+    /// How many rows, at least one.
+    pub rows: u64,
+    /// Their mean score.
+    pub score: f64,
+    /// The share of them that hold the label.
+    pub held: f64,
+}
+
+/// How the calibrated scores of each label were distributed on rows that the model did not see: what live
+/// scores are compared with, and each label's reliability diagram.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoreReference {
+    /// Which rows, by the name of their [`MeasuredSet`].
+    pub set: String,
+    /// Bins of about equal mass from the lowest scores up, labels in their order.
+    pub labels: Vec<Vec<ScoreBin>>,
+}
+
 /// Provenance and measurements.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Card {
@@ -106,6 +129,8 @@ pub struct Card {
     pub provenance: Provenance,
     /// What was measured, set after set; the sets have different names.
     pub metrics: Vec<MeasuredSet>,
+    /// Bundles that were written before there was such a member have none.
+    pub scores: Option<ScoreReference>,
 }
 
 /// The card as plain text for a terminal, about 60 lines.

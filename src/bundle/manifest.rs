@@ -9,8 +9,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::card::{BaseModel, Card, DataFingerprint, Figure, Figures, FurtherData, MeasuredSet, Provenance};
+use super::card::{BaseModel, DataFingerprint, Figure, Figures, FurtherData, MeasuredSet, Provenance};
 use super::files::sha256;
+use super::scores::ScoresTwin;
 use super::{BundleError, GoldenSet};
 use crate::decide::{Calibrator, DecideError, Logits, Probabilities};
 use crate::spec::{Activation, Architecture, Pooling, Precision, Task};
@@ -37,6 +38,9 @@ pub(super) struct Manifest {
     pub(super) onnx: Option<OnnxTwin>,
     pub(super) provenance: ProvenanceTwin,
     pub(super) metrics: Vec<MeasuredTwin>,
+    /// Came later: a bundle without it has the id it always had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) scores: Option<ScoresTwin>,
     pub(super) files: BTreeMap<String, FileTwin>,
 }
 
@@ -341,9 +345,4 @@ impl From<FigureTwin> for Figure {
 
 fn each<A, B: From<A>>(figures: BTreeMap<String, A>) -> BTreeMap<String, B> {
     figures.into_iter().map(|(name, figure)| (name, figure.into())).collect()
-}
-
-/// The card that a manifest's last members make up.
-pub(super) fn card(provenance: ProvenanceTwin, metrics: Vec<MeasuredTwin>) -> Card {
-    Card { provenance: provenance.into(), metrics: metrics.into_iter().map(Into::into).collect() }
 }

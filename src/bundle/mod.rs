@@ -23,10 +23,11 @@ mod graph;
 mod manifest;
 mod open;
 mod quantize;
+mod scores;
 mod weights;
 mod writer;
 
-pub use card::{BaseModel, Card, DataFingerprint, Figure, Figures, FurtherData, MeasuredSet, Provenance, render};
+pub use card::{BaseModel, Card, DataFingerprint, Figure, Figures, FurtherData, MeasuredSet, Provenance, ScoreBin, ScoreReference, render};
 pub use error::BundleError;
 pub use golden::{GoldenSet, MAX_GOLDEN_TEXTS};
 pub use weights::{Layout, PackedWeights, Span, WeightsError, weights_location};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::files::{self, Folder, is_plain, sha256};
-use super::manifest::{GoldenTwin, Manifest, OnnxTwin, card};
+use super::manifest::{GoldenTwin, Manifest, OnnxTwin};
 use super::weights::{Layout, PackedWeights, weights_location};
 use super::{Bundle, BundleError, BundleFile, Card, Figure, Figures, GRAPH_INPUTS, GRAPH_OUTPUT, GoldenSet, graph};
 use crate::decide::{DecideError, Decider, Thresholds};
@@ -51,7 +51,11 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
     let golden_path = folder.file(files::GOLDEN);
     let golden = GoldenTwin::parse(&golden, &golden_path)?.resolve(labels.len(), &golden_path)?;
     check_golden(&golden, &text_encoder, &decider, config.vocab_size, &golden_path)?;
-    let card = card(manifest.provenance, manifest.metrics);
+    let card = Card {
+        provenance: manifest.provenance.into(),
+        metrics: manifest.metrics.into_iter().map(Into::into).collect(),
+        scores: manifest.scores.map(|scores| scores.resolve(&labels, &at)).transpose()?,
+    };
     check_card(&card, &labels, &at)?;
     Ok(Bundle {
         path: path.to_owned(),

@@ -13,7 +13,10 @@ use std::path::{Path, PathBuf};
 
 use super::files::{self, sha256};
 use super::manifest::{CalibratorTwin, FileTwin, GoldenTwin, Manifest, OnnxTwin, PrecisionTwin, SCHEMA_VERSION, ThresholdsTwin};
-use super::{Bundle, BundleError, GRAPH_INPUTS, GRAPH_OUTPUT, GoldenSet, MeasuredSet, PackedWeights, Provenance, weights_location};
+use super::scores::ScoresTwin;
+use super::{
+    Bundle, BundleError, GRAPH_INPUTS, GRAPH_OUTPUT, GoldenSet, MeasuredSet, PackedWeights, Provenance, ScoreReference, weights_location,
+};
 use crate::decide::Decider;
 use crate::spec::{Architecture, Pooling, Task};
 use crate::text::Normalization;
@@ -57,6 +60,8 @@ pub struct BundleParts {
     pub provenance: Provenance,
     /// What was measured.
     pub metrics: Vec<MeasuredSet>,
+    /// How scores were distributed on rows that the model did not see, one list of bins a label.
+    pub scores: Option<ScoreReference>,
 }
 
 /// A recorded ONNX graph whose weights are a bundle's image.
@@ -238,6 +243,7 @@ fn manifest(parts: &BundleParts, files: BTreeMap<String, FileTwin>) -> Manifest 
         onnx,
         provenance: (&parts.provenance).into(),
         metrics: parts.metrics.iter().map(Into::into).collect(),
+        scores: parts.scores.as_ref().map(|scores| ScoresTwin::of(scores, parts.decider.labels())),
         files,
     }
 }

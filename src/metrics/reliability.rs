@@ -10,6 +10,8 @@ pub const BINS: usize = 15;
 /// One bin of a reliability diagram.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bin {
+    /// The lowest score in the bin.
+    pub from: f64,
     /// Rows in the bin, at least one.
     pub rows: u64,
     /// Mean score.
@@ -24,8 +26,9 @@ pub(super) fn bins_of(groups: &[Group], bins: usize) -> Vec<Bin> {
     let (weight, _) = totals(groups);
     let mut found = Vec::with_capacity(bins);
     let (mut rows, mut held, mut score, mut seen) = (0, 0, 0.0, 0);
-    let mut closed = 0;
+    let (mut closed, mut from) = (0, None);
     for group in groups {
+        let lowest = *from.get_or_insert(group.score);
         rows += group.weight;
         held += group.held;
         score += group.score * group.weight as f64;
@@ -33,8 +36,8 @@ pub(super) fn bins_of(groups: &[Group], bins: usize) -> Vec<Bin> {
         // The bins whose mass is reached, in whole numbers: no boundary moves by a rounding.
         let reached = seen * bins as u64 / weight;
         if reached > closed {
-            found.push(Bin { rows, score: score / rows as f64, held: held as f64 / rows as f64 });
-            (rows, held, score, closed) = (0, 0, 0.0, reached);
+            found.push(Bin { from: lowest, rows, score: score / rows as f64, held: held as f64 / rows as f64 });
+            (rows, held, score, closed, from) = (0, 0, 0.0, reached, None);
         }
     }
     found
@@ -109,21 +112,23 @@ mod tests {
         let scores: Vec<f32> = (0..20u8).map(|row| f32::from(row) / 20.0).collect();
         let held = vec![true; 20];
         let rows = |scores: &[f32]| reliability(scores, &held, 5).unwrap().iter().map(|bin| bin.rows).collect::<Vec<_>>();
+        let from = |scores: &[f32]| reliability(scores, &held, 5).unwrap().iter().map(|bin| bin.from as f32).collect::<Vec<_>>();
         assert_eq!(rows(&scores), [4; 5]);
         let mut tied = scores.clone();
         tied[2..7].fill(0.2);
         assert_eq!(rows(&tied), [7, 1, 4, 4, 4]);
+        assert_eq!((from(&scores), from(&tied)), (vec![0.0, 0.2, 0.4, 0.6, 0.8], vec![0.0, 0.35, 0.4, 0.6, 0.8]));
         assert_eq!(rows(&[0.5; 20]), [20]);
     }
 
     #[test]
     fn a_perfectly_calibrated_sample_shows_chance_and_the_correction_takes_it_off() {
         // Scores of 0.3 in each bin, held by exactly as many as chance would give, one deviation off.
-        let bins = [Bin { rows: 100, score: 0.3, held: 0.3 + 0.0458 }, Bin { rows: 100, score: 0.3, held: 0.3 - 0.0458 }];
+        let bins = [0.3 + 0.0458, 0.3 - 0.0458].map(|held| Bin { from: 0.2, rows: 100, score: 0.3, held });
         assert!((error_of(&bins) - 0.0458).abs() < 1e-12);
         let debiased = debiased_error_of(&bins);
         assert!(debiased < 0.04, "found {debiased}");
-        let far = [Bin { rows: 1_000_000, score: 0.3, held: 0.8 }];
+        let far = [Bin { from: 0.2, rows: 1_000_000, score: 0.3, held: 0.8 }];
         assert!((debiased_error_of(&far) - 0.5).abs() < 1e-6, "chance is nothing beside a real distance");
     }
 

@@ -16,7 +16,7 @@ use super::outcome::{Kind, Outcome};
 use super::recipe::FinalFit;
 use super::report::Drift;
 use super::split::Folds;
-use crate::bundle::{MeasuredSet, PackedWeights};
+use crate::bundle::{MeasuredSet, PackedWeights, ScoreReference};
 use crate::decide::Decider;
 use crate::metrics::Resampling;
 use crate::nn::Snapshot;
@@ -33,6 +33,8 @@ pub(super) struct Made {
 pub(super) struct Model {
     pub(super) weights: PackedWeights,
     pub(super) decider: Decider,
+    /// The scores that the decider was fitted on, as seen out of fold.
+    pub(super) scores: ScoreReference,
     /// The rows that the weights were fitted on.
     pub(super) trained: Dataset,
 }
@@ -73,7 +75,8 @@ pub(super) fn make(
         fits.push(record);
         (weights, train.data.clone())
     };
-    let model = Model { weights: pack(&weights, recipe.bundle.precision)?, decider: calibration.decider, trained };
+    let scores = calibration.scores(&measured.name, &judged)?;
+    let model = Model { weights: pack(&weights, recipe.bundle.precision)?, decider: calibration.decider, scores, trained };
     let seen = Seen { fits, sets: vec![measured], policy: calibration.policy, drift: None, warnings: calibration.warnings };
     let mut made = Made { model, seen, share };
     let Some(dev) = dev else { return Ok(made) };
@@ -117,7 +120,8 @@ impl Made {
         outcome.write(&ground.run.join(ground.under))?;
         let both = ground.train.join(held_out.rows)?;
         let (weights, record) = fit_whole(ground, "final", both.rows(), self.share, journal)?;
-        self.model = Model { weights: pack(&weights, recipe.bundle.precision)?, decider: calibration.decider, trained: both.data };
+        let scores = calibration.scores(&measured.name, &judged)?;
+        self.model = Model { weights: pack(&weights, recipe.bundle.precision)?, decider: calibration.decider, scores, trained: both.data };
         self.seen.sets.push(measured);
         self.seen.fits.push(record);
         self.seen.policy = calibration.policy;

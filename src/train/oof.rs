@@ -13,8 +13,10 @@ use super::data::Dataset;
 use super::groups::Groups;
 use super::recipe::{Recipe, ThresholdRule};
 use super::split::Folds;
+use crate::bundle::{ScoreBin, ScoreReference};
 use crate::decide::fit::{Candidates, CrossFitted, choose_policy, cross_fit, cross_fit_choosing, fit_all};
 use crate::decide::{Decider, Logits, ThresholdPolicy};
+use crate::metrics::{Bin, reliability};
 use crate::spec::{Targets, Task};
 
 /// Rows judged by models that did not see them.
@@ -61,6 +63,25 @@ impl JudgedRows {
             parts: self.parts.iter().copied().chain(std::iter::repeat_n(part, logits.rows())).collect(),
             folds: self.folds.clone(),
         })
+    }
+}
+
+/// Bins of each label's scores that a bundle carries: tenths, the usual choice for a stability index.
+const SCORE_BINS: usize = 10;
+
+impl Calibration {
+    /// How each label's cross-fitted scores of `judged` are distributed; `set` is those rows' name on the card.
+    pub(super) fn scores(&self, set: &str, judged: &JudgedRows) -> Result<ScoreReference, TrainError> {
+        let (scores, targets) = (&self.honest.probabilities, judged.targets());
+        let label = |label: usize| -> Result<Vec<ScoreBin>, TrainError> {
+            let (scores, held): (Vec<f32>, Vec<bool>) = scores.column(label).zip(targets.column(label)).unzip();
+            let bins = reliability(&scores, &held, SCORE_BINS)?;
+            // The first bin takes whatever is lower than anything seen.
+            let from = |at: usize, bin: &Bin| if at == 0 { 0.0 } else { bin.from };
+            let bin = |(at, bin): (usize, Bin)| ScoreBin { from: from(at, &bin), rows: bin.rows, score: bin.score, held: bin.held };
+            Ok(bins.into_iter().enumerate().map(bin).collect())
+        };
+        Ok(ScoreReference { set: set.to_owned(), labels: (0..targets.labels()).map(label).collect::<Result<_, _>>()? })
     }
 }
 

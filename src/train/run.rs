@@ -205,6 +205,7 @@ fn ship(
     let cargo = Cargo {
         weights: model.weights,
         decider: model.decider,
+        scores: model.scores,
         policy: &seen.policy,
         trained: &model.trained,
         metrics: seen.sets.clone(),

@@ -9,7 +9,8 @@ use super::oof::PolicyReport;
 use super::recipe::{FinalFit, Recipe};
 use super::{TrainError, files};
 use crate::bundle::{
-    BundleParts, BundleWriter, DataFingerprint, GoldenSet, MeasuredSet, PackedWeights, Provenance, StagedBundle, weights_location,
+    BundleParts, BundleWriter, DataFingerprint, GoldenSet, MeasuredSet, PackedWeights, Provenance, ScoreReference, StagedBundle,
+    weights_location,
 };
 use crate::decide::Decider;
 use crate::export::{self, ParityReport};
@@ -27,6 +28,7 @@ pub(super) struct Cargo<'a> {
     pub(super) trained: &'a Dataset,
     pub(super) policy: &'a PolicyReport,
     pub(super) metrics: Vec<MeasuredSet>,
+    pub(super) scores: ScoreReference,
     /// Golden texts, one a line.
     pub(super) golden: &'a Path,
     pub(super) git: Option<String>,
@@ -63,6 +65,7 @@ pub(super) fn stage(
         golden,
         provenance: provenance(ground, cargo.trained, cargo.git),
         metrics: cargo.metrics,
+        scores: Some(cargo.scores),
     };
     let staged = BundleWriter::stage(target, &parts)?;
     let parity = export::verify(staged.bundle(), library)?;

@@ -89,6 +89,7 @@ fn a_bundle_opens_as_it_was_written() {
         assert_eq!(opened.decider(), &parts.decider);
         assert_eq!(opened.golden(), &parts.golden);
         assert_eq!(opened.card().metrics, parts.metrics);
+        assert_eq!(opened.card().scores, parts.scores);
         assert_eq!(opened.card().provenance, parts.provenance);
         assert_eq!(opened.weights_fp32(), *parts.weights.image());
         assert_eq!(opened.graph().unwrap(), parts.graph.unwrap().bytes);
@@ -101,6 +102,19 @@ fn a_bundle_opens_as_it_was_written() {
             assert!(card.contains(word), "the card lacks {word:?}:\n{card}");
         }
     }
+}
+
+/// Bundles were written before there was a `scores`: they open, and have the ids they always had.
+#[test]
+fn a_bundle_without_scores_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = tiny::bundle(dir.path(), Precision::Fp32);
+    reseal(&path, |manifest| drop(manifest.as_object_mut().unwrap().shift_remove("scores")));
+    let opened = Bundle::open(&path).unwrap();
+    assert_eq!(opened.card().scores, None);
+    let parts = bundle::BundleParts { scores: None, ..tiny::parts(Pooling::Mean, Precision::Fp32) };
+    assert_eq!(tiny::write(&dir.path().join("again"), &parts).id(), opened.id());
+    assert!(!fs::read_to_string(dir.path().join("again/bundle.json")).unwrap().contains("scores"));
 }
 
 #[test]
@@ -174,6 +188,17 @@ fn a_manifest_that_cannot_be_is_refused_by_member() {
         let set = m["metrics"][0].clone();
         m["metrics"].as_array_mut().unwrap().push(set);
     });
+    let bins = "scores.labels.\"joy\"";
+    manifest("bins of no label", "scores.labels.\"fear\"", &|m| {
+        m["scores"]["labels"]["fear"] = m["scores"]["labels"]["joy"].clone();
+        m["scores"]["labels"].as_object_mut().unwrap().sort_keys();
+    });
+    manifest("a label without bins", bins, &|m| drop(m["scores"]["labels"].as_object_mut().unwrap().shift_remove("joy")));
+    manifest("no bin", bins, &|m| m["scores"]["labels"]["joy"] = json!([]));
+    manifest("bins that fall", bins, &|m| m["scores"]["labels"]["joy"][1]["from"] = 0.0.into());
+    manifest("bins from above 0", bins, &|m| m["scores"]["labels"]["joy"][0]["from"] = 0.1.into());
+    manifest("a bin without rows", bins, &|m| m["scores"]["labels"]["joy"][0]["rows"] = 0.into());
+    manifest("a share above one", bins, &|m| m["scores"]["labels"]["joy"][2]["held"] = 1.5.into());
     manifest("unlisted file", "golden.json", &|m| drop(m["files"].as_object_mut().unwrap().shift_remove("golden.json")));
     manifest("unknown file", "a file that bundles have", &|m| m["files"]["run.sh"] = json!({ "sha256": "", "bytes": 1 }));
     manifest("listed graph without a signature", "4 files", &|m| m["onnx"] = Value::Null);
@@ -181,7 +206,7 @@ fn a_manifest_that_cannot_be_is_refused_by_member() {
         manifest(&format!("escaping name {name:?}"), "a plain file name", &|m| m["files"][name] = json!({ "sha256": "", "bytes": 1 }));
     }
     manifest("immense file", "at most", &|m| m["files"]["model.safetensors"]["bytes"] = u64::MAX.into());
-    assert_eq!(seen, 39);
+    assert_eq!(seen, 46);
 }
 
 #[test]
@@ -355,5 +380,6 @@ fn parts_that_disagree_are_never_staged() {
     refused("graph of other weights", "model.onnx", &|parts| {
         parts.weights = tiny::parts(Pooling::ClsTanh, Precision::Fp32).weights;
     });
+    refused("bins for fewer labels", "scores.labels", &|parts| drop(parts.scores.as_mut().unwrap().labels.pop()));
     refused("broken graph", "model.onnx", &|parts| parts.graph.as_mut().unwrap().bytes.truncate(100));
 }

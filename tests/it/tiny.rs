@@ -16,7 +16,7 @@ use limbic::backend::onnx::{OnnxBackend, OnnxOptions};
 use limbic::backend::{Backend, Options};
 use limbic::bundle::{
     BaseModel, Bundle, BundleParts, BundleWriter, DataFingerprint, Figure, Figures, GoldenSet, MeasuredSet, PackedWeights, Provenance,
-    weights_location,
+    ScoreBin, ScoreReference, weights_location,
 };
 use limbic::decide::{Calibrator, Decider, Logits, Probabilities, Thresholds};
 use limbic::model::{ModelConfig, SequenceClassifier};
@@ -174,6 +174,7 @@ pub fn with_golden(seed: Seed, network: &SequenceClassifier, weights: &[u8], pre
         golden,
         provenance: provenance(),
         metrics: vec![measured()],
+        scores: Some(scores(network.labels())),
     };
     parts.golden = answered(&parts);
     parts
@@ -218,6 +219,13 @@ fn measured() -> MeasuredSet {
     let joy = BTreeMap::from([("f1".to_owned(), figure(0.75, Some((0.7, 0.8))))]);
     let figures = Figures { overall, labels: BTreeMap::from([("joy".to_owned(), joy)]) };
     MeasuredSet { name: "out_of_fold".to_owned(), rows: 60, note: "invented".to_owned(), tuned: figures.clone(), at_half: figures }
+}
+
+/// Invented bins, the same for every label.
+fn scores(labels: usize) -> ScoreReference {
+    let bin = |from, rows, score, held| ScoreBin { from, rows, score, held };
+    let bins = vec![bin(0.0, 20, 0.1, 0.1), bin(0.25, 20, 0.4, 0.45), bin(0.5, 20, 0.75, 0.7)];
+    ScoreReference { set: "out_of_fold".to_owned(), labels: vec![bins; labels] }
 }
 
 /// A safetensors file with a value for every parameter, the same for the same seed.

@@ -27,6 +27,16 @@ fn the_smoke_recipe_ends_with_a_bundle_that_answers() {
     // The sentences are easy: whoever learns at all reads them well above chance.
     let macro_f1 = |set: usize| bundle.card().metrics[set].tuned.overall["macro_f1"].value;
     assert!(macro_f1(0) > 0.6 && macro_f1(1) > 0.6, "out of fold {}, held out {}", macro_f1(0), macro_f1(1));
+    let scores = bundle.card().scores.as_ref().unwrap();
+    assert_eq!((scores.set.as_str(), scores.labels.len()), ("out_of_fold", bundle.labels().len()));
+    for (label, bins) in bundle.labels().names().iter().zip(&scores.labels) {
+        let rows: u64 = bins.iter().map(|bin| bin.rows).sum();
+        assert_eq!(rows as usize, bundle.card().metrics[0].rows, "{label}");
+        // The bins are the rows that the card's figures are of.
+        let held: f64 = bins.iter().map(|bin| bin.held * bin.rows as f64).sum();
+        assert!((held - bundle.card().metrics[0].tuned.labels[label]["support"].value).abs() < 1e-9, "{label}");
+        assert!((2..=10).contains(&bins.len()) && bins.iter().all(|bin| bin.score >= bin.from), "{label}: {bins:?}");
+    }
     assert_eq!(report.fits.len(), 4);
     let drift = report.drift.unwrap().max_probability;
     assert!(drift > 0.0 && drift < 0.1, "{drift}");

@@ -1,11 +1,13 @@
 //! `GET /v1/models/{id}`: the model card. What the model is, how it decides, how good it was
-//! measured to be and on what, where it comes from, and the hash of every file.
+//! measured to be and on what, where it comes from, and the hash of every file. All of it stands in the bundle; the
+//! recipe does too, but names places of the trainer's machine: the card has its hash.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::bundle::{Bundle, Figure, Figures, MeasuredSet, Provenance};
+use crate::bundle::{Bundle, Figure, Figures, FurtherData, MeasuredSet, Provenance, ScoreBin, ScoreReference};
+use crate::decide::Calibrator;
 
 /// The card of an opened bundle; written once, when it is opened.
 pub(crate) fn of(bundle: &Bundle) -> Value {
@@ -27,6 +29,9 @@ pub(crate) fn of(bundle: &Bundle) -> Value {
         "threshold_policy": bundle.threshold_policy(),
         "labels": labels(bundle),
         "metrics": bundle.card().metrics.iter().map(measured).collect::<Vec<_>>(),
+        "scores": bundle.card().scores.as_ref().map(|reference| scores(reference, bundle.labels().names())),
+        "golden_texts": bundle.golden().texts.len(),
+        "engines": if bundle.graph().is_some() { vec!["onnx", "candle"] } else { vec!["candle"] },
         "provenance": provenance(&bundle.card().provenance),
         "files": files(bundle),
     })
@@ -35,7 +40,26 @@ pub(crate) fn of(bundle: &Bundle) -> Value {
 fn labels(bundle: &Bundle) -> Vec<Value> {
     let decider = bundle.decider();
     let rows = bundle.labels().names().iter().zip(decider.thresholds().values()).zip(decider.calibrators());
-    rows.map(|((name, threshold), calibrator)| json!({"name": name, "threshold": threshold, "calibrator": calibrator.kind()})).collect()
+    let label = |((name, threshold), calibrator): ((&String, &f64), &Calibrator)| json!({"name": name, "threshold": threshold, "calibrator": calibrator.kind(), "calibration": calibration(calibrator)});
+    rows.map(label).collect()
+}
+
+/// A calibrator's numbers, but for the points of a step function, of which there may be hundreds: their count.
+fn calibration(calibrator: &Calibrator) -> Value {
+    match calibrator {
+        Calibrator::Identity => json!({}),
+        Calibrator::Temperature { t } => json!({"t": t}),
+        Calibrator::Sigmoid { a, b } => json!({"a": a, "b": b}),
+        Calibrator::Beta { a, b, c } => json!({"a": a, "b": b, "c": c}),
+        Calibrator::Isotonic { x, .. } => json!({"points": x.len()}),
+    }
+}
+
+/// Each label's bins: a reliability diagram, and what live scores are compared with.
+fn scores(reference: &ScoreReference, labels: &[String]) -> Value {
+    let bin = |&ScoreBin { from, rows, score, held }: &ScoreBin| json!({"from": from, "rows": rows, "score": score, "held": held});
+    let label = |(label, bins): (&String, &Vec<ScoreBin>)| (label.clone(), bins.iter().map(bin).collect());
+    json!({"set": reference.set, "labels": labels.iter().zip(&reference.labels).map(label).collect::<Map<String, Value>>()})
 }
 
 fn measured(set: &MeasuredSet) -> Value {
@@ -65,10 +89,21 @@ fn provenance(from: &Provenance) -> Value {
     json!({
         "base": {"name": from.base.name, "revision": from.base.revision, "licence": from.base.licence},
         "data": {"description": from.data.description, "rows": from.data.rows, "sha256": from.data.sha256},
+        "further": from.further.iter().map(further).collect::<Vec<_>>(),
         "recipe_sha256": from.recipe_sha256,
         "git": from.git,
         "seeds": from.seeds,
         "limbic": from.limbic,
+    })
+}
+
+fn further(data: &FurtherData) -> Value {
+    json!({
+        "purpose": data.purpose,
+        "description": data.description,
+        "licence": data.licence,
+        "rows": data.rows,
+        "sha256": data.sha256,
     })
 }
 
