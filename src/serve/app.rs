@@ -27,6 +27,8 @@ use super::wire::check::TextLimits;
 const CLOSE_SECONDS: u64 = 2;
 /// How long the engines' threads get to leave once nothing waits.
 const JOIN: Duration = Duration::from_secs(5);
+/// How long the last traces get to reach their collector.
+const LAST_TRACES: Duration = Duration::from_secs(2);
 
 /// What every route can see.
 #[derive(Clone)]
@@ -98,6 +100,11 @@ pub async fn run(sockets: impl Into<Sockets>, service: Service, shutdown: impl F
         handle.stop(false).await;
         // It ends by a stop or by an error of its socket; neither changes what was served.
         drop(server.await);
+    }
+    if app.telemetry.traces().is_some() {
+        let telemetry = Arc::clone(&app.telemetry);
+        // Whatever came of it, there is nothing left to do about it.
+        drop(apart("limbic-last-traces", move || telemetry.traces().map(|traces| traces.end(LAST_TRACES))).await);
     }
     ended.map_err(ServeError::Listen)?;
     drained

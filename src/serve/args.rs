@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::config::{EngineConfig, Limits, ModelsConfig, ServeConfig, Settings, Times};
 use super::engine::QueueLimits;
+use super::telemetry::traces::{TraceArgs, TraceArgsError};
 use super::threads::{Asked, Cores, ThreadPlan};
 use crate::backend::{BackendError, EngineKind, Options, find_library};
 
@@ -139,6 +140,9 @@ pub struct ServingArgs {
     /// After that, how long what is in flight may take.
     #[arg(long, env = "LIMBIC_DRAIN_TIMEOUT", default_value = "25s", value_parser = duration)]
     pub drain_timeout: Duration,
+    /// Where to tell traces.
+    #[command(flatten)]
+    pub traces: TraceArgs,
 }
 
 /// How to log. Whatever the level, no text of a request is logged.
@@ -217,6 +221,9 @@ pub enum ArgsError {
         /// Texts that a request may bring.
         request: usize,
     },
+    /// Traces cannot be told like that.
+    #[error(transparent)]
+    Traces(#[from] TraceArgsError),
     /// The engine's library is not there.
     #[error(transparent)]
     Library(#[from] BackendError),
@@ -239,7 +246,8 @@ impl ServingArgs {
         let threads = ThreadPlan::choose(around.cores, asked);
         let engine = self.engine(around, &threads)?;
         let settings = self.settings(&threads);
-        Ok(ServeConfig { models: self.models()?, listen, admin, engine, settings, threads })
+        let traces = self.traces.resolve()?;
+        Ok(ServeConfig { models: self.models()?, listen, admin, engine, settings, threads, traces })
     }
 
     fn models(self) -> Result<ModelsConfig, ArgsError> {

@@ -11,6 +11,7 @@ use super::config::{EngineConfig, ModelsConfig, ServeConfig, Settings};
 use super::engine::{BackendFactory, Crew};
 use super::model::ServedModel;
 use super::registry::{Loader, ModelsFolder, Opened, Opener, Registry, Sources, Watch};
+use super::telemetry::traces::{Traces, TracesError};
 use super::telemetry::{ModelInfo, Telemetry};
 use crate::backend::{self, Backend, BackendError};
 use crate::bundle::{Bundle, BundleError};
@@ -61,6 +62,9 @@ pub enum ServeError {
     /// The socket could not be served on.
     #[error("the server cannot listen")]
     Listen(#[source] io::Error),
+    /// Traces cannot be told.
+    #[error("traces cannot be told")]
+    Traces(#[from] TracesError),
     /// The system refused an engine thread.
     #[error("an engine worker could not be started")]
     Worker(#[source] io::Error),
@@ -90,7 +94,9 @@ impl Service {
     /// # Errors
     /// [`ServeError`] naming what is missing or wrong.
     pub fn open(config: &ServeConfig) -> Result<Self, ServeError> {
-        Self::start(opener(&config.engine), &config.models, config.settings)
+        let traces = config.traces.as_ref().map(Traces::start).transpose()?;
+        let telemetry = traces.into_iter().fold(Telemetry::new(), Telemetry::traced);
+        Self::start_telling(opener(&config.engine), &config.models, config.settings, telemetry)
     }
 
     /// The same with any way to open a bundle.
@@ -98,7 +104,15 @@ impl Service {
     /// # Errors
     /// [`ServeError`].
     pub fn start(opener: Opener, models: &ModelsConfig, settings: Settings) -> Result<Self, ServeError> {
-        let telemetry = Arc::new(Telemetry::new());
+        Self::start_telling(opener, models, settings, Telemetry::new())
+    }
+
+    /// The same with what it is to tell of itself, and where.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn start_telling(opener: Opener, models: &ModelsConfig, settings: Settings, telemetry: Telemetry) -> Result<Self, ServeError> {
+        let telemetry = Arc::new(telemetry);
         let loader = Loader { opener, settings, telemetry: Arc::clone(&telemetry), crew: Crew::default() };
         let folder = models.folder.as_deref().map(ModelsFolder::open).transpose().map_err(ServeError::Folder)?;
         let sources = Sources { bundle: models.bundle.clone(), folder, default: models.default.clone() };

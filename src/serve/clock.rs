@@ -19,3 +19,22 @@ pub(super) fn unix_seconds() -> u64 {
 pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
+
+/// The two clocks read at once: turns what one of them said into what the other would have said.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Anchor {
+    measured: Instant,
+    told: SystemTime,
+}
+
+impl Anchor {
+    #[allow(clippy::disallowed_methods, reason = "the edge's clock: callers pass what it says on")]
+    pub(super) fn now() -> Self {
+        Self { measured: Instant::now(), told: SystemTime::now() }
+    }
+
+    /// When `instant`, which lies before this was made, was by the wall clock.
+    pub(super) fn at(self, instant: Instant) -> SystemTime {
+        self.told - self.measured.saturating_duration_since(instant)
+    }
+}

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::engine::QueueLimits;
+use super::telemetry::traces::TracesConfig;
 use super::threads::ThreadPlan;
 use crate::backend::{EngineKind, Options};
 
@@ -26,6 +27,8 @@ pub struct ServeConfig {
     pub settings: Settings,
     /// What the threads above follow from, to be told.
     pub threads: ThreadPlan,
+    /// Where traces are told, if anywhere.
+    pub traces: Option<TracesConfig>,
 }
 
 /// Which bundles to serve. At least one of the first two is given.

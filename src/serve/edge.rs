@@ -10,6 +10,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue,
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
+use opentelemetry::trace::FutureExt;
 use uuid::Uuid;
 
 use super::app::App;
@@ -17,6 +18,7 @@ use super::clock;
 use super::error::{ApiError, Dialect};
 use super::routes::Route;
 use super::shutdown::InFlight;
+use super::telemetry::traces::RequestSpan;
 use super::telemetry::{Rejection, Telemetry};
 use super::wire::problem;
 
@@ -54,10 +56,15 @@ pub(crate) async fn edge(
     let app = request.app_data::<web::Data<App>>().cloned().expect("the app's data is registered: this is a bug");
     let route = Route::of(request.match_pattern().as_deref());
     let call = Call { id: request_id(request.headers()), started: clock::now() };
-    let mut departure =
-        Departure { call: call.clone(), route, telemetry: Arc::clone(&app.telemetry), answered: false, _in_flight: app.lifecycle.enter() };
+    let span = app.telemetry.traces().and_then(|traces| traces.request(request.request(), route, &call.id));
+    let mut departure = Departure::of(&app, route, call.clone(), span.clone());
     request.extensions_mut().insert(call.clone());
-    let (request, response) = next.call(request).await?.into_parts();
+    let answered = next.call(request);
+    let (request, response) = match &span {
+        Some(span) => answered.with_context(span.context()).await?,
+        None => answered.await?,
+    }
+    .into_parts();
     let error = response.error().map(|error| error.as_error::<ApiError>().cloned().unwrap_or_else(|| foreign(response.status())));
     let mut response = match &error {
         Some(error) => problem::render(error, route.dialect(), &call.id),
@@ -101,12 +108,19 @@ struct Departure {
     call: Call,
     route: Route,
     telemetry: Arc<Telemetry>,
+    span: Option<RequestSpan>,
     answered: bool,
     /// Released last: the drain waits for it.
     _in_flight: InFlight,
 }
 
 impl Departure {
+    fn of(app: &App, route: Route, call: Call, span: Option<RequestSpan>) -> Self {
+        let telemetry = Arc::clone(&app.telemetry);
+        telemetry.in_flight(route, 1);
+        Self { call, route, telemetry, span, answered: false, _in_flight: app.lifecycle.enter() }
+    }
+
     fn answer(&mut self, response: &HttpResponse, error: Option<&ApiError>) {
         self.answered = true;
         let status = response.status().as_u16();
@@ -116,18 +130,26 @@ impl Departure {
             self.telemetry.rejected(reason);
         }
         let (id, route, ms) = (self.call.id.as_str(), self.route.pattern(), clock::millis(took));
+        let trace = self.span.as_ref().map(RequestSpan::trace_id);
         if status >= 500 && error == Some(&ApiError::Internal) {
-            tracing::error!(id, route, status, ms, "answered");
+            tracing::error!(id, trace, route, status, ms, "answered");
         } else {
-            tracing::debug!(id, route, status, ms, "answered");
+            tracing::debug!(id, trace, route, status, ms, "answered");
+        }
+        if let Some(span) = &self.span {
+            span.answered(status, error);
         }
     }
 }
 
 impl Drop for Departure {
     fn drop(&mut self) {
+        self.telemetry.in_flight(self.route, -1);
         if !self.answered {
             self.telemetry.rejected(Rejection::Abandoned);
+            if let Some(span) = &self.span {
+                span.abandoned();
+            }
             tracing::debug!(id = self.call.id, route = self.route.pattern(), status = 499, "the client left");
         }
     }

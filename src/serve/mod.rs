@@ -13,7 +13,7 @@
 //! | [`engine`], [`batching`] | admission, the queue, the workers; which texts go together |
 //! | [`error`] | everything that can go wrong with a request, and its status |
 //! | `label_sets` | the label sets that answers can be given in, as published data |
-//! | [`telemetry`] | the metrics |
+//! | [`telemetry`] | the metrics, the drift of scores, traces to a collector |
 //! | [`probe`] | the client side of a health check |
 //!
 //! A request walks left to right with one wait: JSON, checked request, permit, encode on the

@@ -1,8 +1,10 @@
 //! What the routes know of the model they serve. The weights are the engine's; here is what turns
 //! texts into ids and logits into answers, and what the answers say about their origin.
 
+use std::collections::BTreeMap;
+
 use super::wire::card;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Figure, MeasuredSet, ScoreReference};
 use crate::decide::Decider;
 use crate::text::TextEncoder;
 
@@ -23,6 +25,10 @@ pub struct ServedModel {
     pub encoder: TextEncoder,
     /// Logits to probabilities and labels.
     pub decider: Decider,
+    /// What live scores are compared with, where the bundle holds it.
+    pub reference: Option<ScoreReference>,
+    /// The share of rows judged out of fold that each label was decided for, where it was measured.
+    pub expected: BTreeMap<String, f64>,
     /// The model card, as `GET /v1/models/{id}` gives it.
     pub card: serde_json::Value,
 }
@@ -39,7 +45,22 @@ impl ServedModel {
             created: bundle.created(),
             encoder: bundle.text_encoder(),
             decider: bundle.decider().clone(),
+            reference: bundle.card().scores.clone(),
+            expected: expected(bundle),
             card: card::of(bundle),
         }
     }
+}
+
+/// Decisions of the cross-fitted set, the first that was measured, over its rows.
+fn expected(bundle: &Bundle) -> BTreeMap<String, f64> {
+    let sets = bundle.card().metrics.iter().filter(|set| set.rows > 0);
+    let share = |set: &MeasuredSet, figures: &BTreeMap<String, Figure>| {
+        let share = figures.get("predicted")?.value / set.rows as f64;
+        (0.0..=1.0).contains(&share).then_some(share)
+    };
+    let of = |set: &MeasuredSet| -> BTreeMap<String, f64> {
+        set.tuned.labels.iter().filter_map(|(label, figures)| Some((label.clone(), share(set, figures)?))).collect()
+    };
+    sets.map(of).next().unwrap_or_default()
 }

@@ -31,6 +31,7 @@ use self::request::Pending;
 use super::batching::Priority;
 use super::clock;
 use super::telemetry::Telemetry;
+use super::telemetry::traces::Origin;
 use crate::backend::{Backend, BackendError, Cost};
 use crate::text::Encoding;
 
@@ -82,6 +83,8 @@ pub struct Order {
     pub deadline: Instant,
     /// Whose turn comes before whose.
     pub priority: Priority,
+    /// The span that it is computed for, where that is told.
+    pub origin: Option<Origin>,
 }
 
 /// The workers and their queue. Cheap to share behind an `Arc`; dropping it lets them go.
@@ -235,7 +238,7 @@ impl Permit {
     pub fn submit(mut self, encodings: Vec<Encoding>, order: Order) -> Result<Ticket, Refusal> {
         debug_assert_eq!(encodings.len(), self.texts, "a permit is for the texts it was asked for");
         let now = clock::now();
-        let (request, answer) = Pending::new(encodings.len(), now);
+        let (request, answer) = Pending::new(encodings.len(), now, order.origin);
         let request = Arc::new(request);
         let items = self.items(encodings, order, &request);
         // Under one lock, so that the places never count twice or not at all.

@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::decide::Logits;
+use crate::serve::telemetry::traces::Origin;
 
 /// What a request gets when all its texts are computed.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,8 +20,10 @@ pub struct Answer {
 }
 
 /// The two parts of a request's time inside the engine; they do not overlap and leave no gap.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timings {
+    /// When it was submitted.
+    pub submitted: Instant,
     /// From submission until a worker took the first of its texts.
     pub queue: Duration,
     /// From then until the last of its texts was computed.
@@ -52,6 +55,8 @@ type Reply = Result<Answer, EngineError>;
 /// The shared end of a request: workers write rows into it.
 #[derive(Debug)]
 pub(super) struct Pending {
+    /// The span that it is computed for, where that is told.
+    pub(super) origin: Option<Origin>,
     state: Mutex<State>,
 }
 
@@ -67,10 +72,10 @@ struct State {
 }
 
 impl Pending {
-    pub(super) fn new(texts: usize, submitted: Instant) -> (Self, oneshot::Receiver<Reply>) {
+    pub(super) fn new(texts: usize, submitted: Instant, origin: Option<Origin>) -> (Self, oneshot::Receiver<Reply>) {
         let (reply, receiver) = oneshot::channel();
         let state = State { submitted, first_taken: None, rows: vec![None; texts], missing: texts, reply: Some(reply) };
-        (Self { state: Mutex::new(state) }, receiver)
+        (Self { origin, state: Mutex::new(state) }, receiver)
     }
 
     /// One text's logits, computed from `taken` to `done`.
@@ -100,7 +105,8 @@ impl State {
         let values = self.rows.drain(..).flatten().flat_map(|row| row.to_vec()).collect();
         let logits = Logits::new(labels, values).map_err(|error| EngineError::Failed { reason: error.to_string() })?;
         let first = self.first_taken.unwrap_or(done);
-        let timings = Timings { queue: first.saturating_duration_since(self.submitted), infer: done.saturating_duration_since(first) };
+        let (queue, infer) = (first.saturating_duration_since(self.submitted), done.saturating_duration_since(first));
+        let timings = Timings { submitted: self.submitted, queue, infer };
         Ok(Answer { logits, timings })
     }
 

@@ -14,6 +14,7 @@ use crate::backend::{Backend, BackendError};
 use crate::decide::Logits;
 use crate::serve::clock;
 use crate::serve::telemetry::BatchSize;
+use crate::serve::telemetry::traces::Origin;
 use crate::text::Batch;
 
 /// The pause after a first failure to rebuild; it doubles up to [`LONGEST_PAUSE`].
@@ -30,12 +31,17 @@ pub(super) fn run(shared: &Shared, mut backend: Box<dyn Backend>, factory: &Back
         let done = clock::now();
         let texts = items.len();
         shared.lock().learn(texts, done.saturating_duration_since(taken));
-        shared.telemetry.batch(BatchSize::of(shares.first.iter().map(|&at| items[at].encoding.ids().len())));
+        let size = BatchSize::of(shares.first.iter().map(|&at| items[at].encoding.ids().len()));
+        shared.telemetry.batch(size);
         shared.telemetry.coalesced(texts - shares.first.len());
         match computed {
-            Ok(rows) => tell(shared, &items, &shares, &rows, (taken, done)),
+            Ok(rows) => {
+                tell(shared, &items, &shares, &rows, (taken, done));
+                trace(shared, &items, size, (taken, done), false);
+            }
             Err(_) => {
                 items.iter().for_each(|item| item.request.fail(EngineError::Panicked));
+                trace(shared, &items, size, (taken, done), true);
                 drop(items);
                 tracing::error!(texts, "an engine panicked; its worker builds a new one");
                 // A backend that panicked may panic again as it is dropped.
@@ -84,6 +90,18 @@ fn tell(shared: &Shared, items: &[Item], shares: &Shares, rows: &[Row], (taken, 
             Err(error) => item.request.fail(error.clone()),
         }
     }
+}
+
+/// Tells the batch as a span, where it was computed for requests that are told.
+fn trace(shared: &Shared, items: &[Item], size: BatchSize, times: (Instant, Instant), failed: bool) {
+    let Some(traces) = shared.telemetry.traces() else { return };
+    let mut origins: Vec<Origin> = Vec::new();
+    for origin in items.iter().filter_map(|item| item.request.origin) {
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+    traces.batch(origins, size, times, failed);
 }
 
 /// One result for each of the texts at `rows`, in order.

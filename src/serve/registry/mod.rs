@@ -150,7 +150,11 @@ impl Registry {
     pub(crate) fn sample(&self) -> Sample {
         let all: Vec<Arc<Served>> = self.list().into_iter().flat_map(|line| line.all).collect();
         let depth = all.iter().map(|served| served.engine.depth()).fold(Depth::default(), |sum, depth| sum + depth);
-        Sample { depth, models: all.iter().map(|served| served.info()).collect() }
+        Sample {
+            depth,
+            models: all.iter().map(|served| served.info()).collect(),
+            labels: all.iter().map(|served| served.labels()).collect(),
+        }
     }
 
     /// Bundles that were refused, by folder, and why.

@@ -6,27 +6,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::IntCounter;
-
 use super::shadow::Shadow;
+use crate::decide::Prediction;
+use crate::serve::clock;
 use crate::serve::engine::Engine;
 use crate::serve::model::ServedModel;
-use crate::serve::telemetry::{ModelInfo, Telemetry};
+use crate::serve::telemetry::{LabelsInfo, ModelInfo, ScoredTexts, Telemetry};
 
 /// See the module.
 pub(crate) struct Served {
     pub(crate) model: Arc<ServedModel>,
     pub(crate) engine: Engine,
-    /// In the model's label order.
-    positives: Vec<IntCounter>,
+    scored: ScoredTexts,
     load: Duration,
     folder: PathBuf,
 }
 
 impl Served {
     pub(super) fn new(model: ServedModel, engine: Engine, telemetry: &Telemetry, (folder, load): (&Path, Duration)) -> Self {
-        let positives = telemetry.positives(&model.name, model.decider.labels());
-        Self { model: Arc::new(model), engine, positives, load, folder: folder.to_owned() }
+        let scored = telemetry.scored(&model);
+        Self { model: Arc::new(model), engine, scored, load, folder: folder.to_owned() }
     }
 
     /// The bundle's folder, as it was loaded from.
@@ -34,11 +33,16 @@ impl Served {
         &self.folder
     }
 
-    /// One text that `label` (a position) was decided for.
-    pub(crate) fn positive(&self, label: usize) {
-        if let Some(counter) = self.positives.get(label) {
-            counter.inc();
-        }
+    /// Counts one text by its scores, in the model's own labels.
+    pub(crate) fn scored(&self, scores: &[f32]) {
+        let decider = &self.model.decider;
+        let Prediction { scores, labels } = decider.judge(scores, decider.thresholds());
+        self.scored.count(&scores, &labels);
+    }
+
+    /// How its labels stand.
+    pub(super) fn labels(&self) -> LabelsInfo {
+        self.scored.info(&self.model, clock::now())
     }
 
     pub(crate) fn info(&self) -> ModelInfo {

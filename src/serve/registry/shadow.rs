@@ -137,7 +137,7 @@ fn watch(glimpses: &Receiver<Glimpse>, with: &Served, labels: &[String], figures
 /// The shadow's logits, if it has any.
 fn ask(with: &Served, texts: &[String]) -> Option<Logits> {
     let encodings = texts.iter().map(|text| with.model.encoder.encode(text)).collect::<Result<Vec<Encoding>, _>>().ok()?;
-    let order = Order { deadline: clock::now() + PATIENCE, priority: Priority::Low };
+    let order = Order { deadline: clock::now() + PATIENCE, priority: Priority::Low, origin: None };
     let ticket = with.engine.admit(texts.len()).and_then(|permit| permit.submit(encodings, order)).ok()?;
     ticket.wait_blocking().ok().map(|answer| answer.logits)
 }

@@ -11,11 +11,12 @@ use serde::Serialize;
 use super::intake::Deadline;
 use crate::serve::app::App;
 use crate::serve::clock;
-use crate::serve::engine::{Answer, EngineError, Permit, Refusal};
+use crate::serve::engine::{Answer, EngineError, Order, Permit, Refusal};
 use crate::serve::error::{ApiError, Violation};
 use crate::serve::model::ServedModel;
 use crate::serve::registry::Chosen;
 use crate::serve::telemetry::Stage;
+use crate::serve::telemetry::traces::{Stages, Traces};
 use crate::serve::wire::check::subject;
 use crate::serve::wire::emotions::LongText;
 use crate::text::{Encoding, Parts, Passage, ReadText, Reading, Span, TextError};
@@ -46,7 +47,8 @@ pub(super) struct Classified {
     pub(super) rows: Vec<Row>,
     /// The logits and where the time went.
     pub(super) answer: Answer,
-    tokenize: Duration,
+    /// When reading them began, and how long it took.
+    tokenize: (Instant, Duration),
     done: Instant,
 }
 
@@ -83,10 +85,13 @@ pub(super) async fn classify<P: Fn(usize) -> String>(
     if let Some((shadow, texts)) = shown.filter(|(_, texts)| texts.len() == classified.rows.len()) {
         shadow.show(&chosen.served, texts, &classified.answer.logits);
     }
-    app.telemetry.stage(Stage::Tokenize, classified.tokenize);
+    app.telemetry.stage(Stage::Tokenize, classified.tokenize.1);
     app.telemetry.stage(Stage::Queue, classified.answer.timings.queue);
     app.telemetry.stage(Stage::Infer, classified.answer.timings.infer);
     classified.texts.iter().filter(|text| classified.truncated(&text.whole)).for_each(|_| app.telemetry.truncated());
+    if let Some(traces) = app.telemetry.traces() {
+        traces.stages(&classified.stages(&chosen.model));
+    }
     Ok(classified)
 }
 
@@ -111,9 +116,10 @@ pub(super) async fn compute<P: Fn(usize) -> String>(
     }
     let (texts, rows, encodings) = lay_out(read, texts);
     let permit = grow(chosen, permit, (texts.len(), encodings.len()))?;
-    let ticket = permit.submit(encodings, deadline.order()).map_err(refused)?;
+    let order = Order { origin: app.telemetry.traces().and_then(Traces::origin), ..deadline.order() };
+    let ticket = permit.submit(encodings, order).map_err(refused)?;
     let answer = ticket.wait().await.map_err(|error| failed(&error, deadline))?;
-    Ok(Classified { texts, rows, answer, tokenize, done: clock::now() })
+    Ok(Classified { texts, rows, answer, tokenize: (started, tokenize), done: clock::now() })
 }
 
 /// Reads texts of which all passages together are at most `reading.most`.
@@ -209,6 +215,18 @@ impl Classified {
         self.rows[rows.clone()].iter().any(|row| row.truncated)
     }
 
+    fn stages<'a>(&self, model: &'a ServedModel) -> Stages<'a> {
+        let timings = self.answer.timings;
+        Stages {
+            model,
+            texts: self.texts.len(),
+            tokens: self.tokens(&(0..self.rows.len())),
+            tokenize: self.tokenize,
+            queue: (timings.submitted, timings.queue),
+            infer: timings.infer,
+        }
+    }
+
     /// The answer as JSON, with where the time went.
     pub(super) fn respond(&self, app: &App, body: &impl Serialize) -> HttpResponse {
         self.finish(app, HttpResponse::Ok().json(body))
@@ -216,7 +234,7 @@ impl Classified {
 
     /// Adds where the time went to a response.
     pub(super) fn finish(&self, app: &App, mut response: HttpResponse) -> HttpResponse {
-        let (tok, queue, infer) = (self.tokenize, self.answer.timings.queue, self.answer.timings.infer);
+        let (tok, queue, infer) = (self.tokenize.1, self.answer.timings.queue, self.answer.timings.infer);
         let ms = clock::millis;
         let timing = format!("tok;dur={:.3}, queue;dur={:.3}, infer;dur={:.3}", ms(tok), ms(queue), ms(infer));
         if let Ok(timing) = HeaderValue::from_str(&timing) {

@@ -21,6 +21,7 @@ pub(super) async fn hugging_face(request: HttpRequest, payload: Payload, app: Da
         let mut asked = HfRequest::parse(body, app.text_limits())?;
         let texts = std::mem::take(&mut asked.inputs.texts);
         let classified = classify(&app, &chosen, Ask::plain(texts, |at| asked.inputs.place(at)), deadline).await?;
+        chosen.model.decider.probabilities(&classified.answer.logits).each_row().for_each(|scores| chosen.scored(scores));
         let lists = rank(&chosen.model.decider, &classified.answer.logits, asked.scoring, asked.top_k.unwrap_or(usize::MAX));
         Ok(classified.respond(&app, &lists))
     };
@@ -42,6 +43,7 @@ pub(super) async fn predict(request: HttpRequest, payload: Payload, app: Data<Ap
         let texts = std::mem::take(&mut asked.texts);
         let ask = Ask { long_text: asked.long_text, ..Ask::plain(texts, |at| asked.pointer(at)) };
         let classified = classify(&app, &chosen, ask, deadline).await?;
+        chosen.model.decider.probabilities(&classified.answer.logits).each_row().for_each(|scores| chosen.scored(scores));
         let lists = rank(&chosen.model.decider, &classified.answer.logits, asked.scoring, usize::MAX);
         Ok(match asked.shape {
             Shape::Single => classified.respond(&app, &lists[0]),

@@ -55,7 +55,7 @@ pub(super) async fn answer<'a>(
         Some(_) => Occlusion { app, chosen, asked, deadline }.explain(kept, &predictions).await?.into_iter().map(Some).collect(),
         None => predictions.iter().map(|_| None).collect(),
     };
-    predictions.iter().flat_map(|prediction| &prediction.labels).for_each(|&label| chosen.positive(label));
+    predictions.iter().for_each(|prediction| chosen.scored(&prediction.scores));
     let results = results(&judge, predictions, explanations, (model, asked));
     let usage = Usage { texts: results.len(), tokens: classified.rows.iter().map(|row| row.tokens).sum() };
     let label_set = asked.label_set.as_ref().map(|(set, map)| MappedSet::of(set, map, model));

@@ -60,7 +60,7 @@ impl Deadline {
 
     /// What the engine is told.
     pub(super) fn order(self) -> Order {
-        Order { deadline: self.at, priority: self.priority }
+        Order { deadline: self.at, priority: self.priority, origin: None }
     }
 
     /// The same from `started` on: for a line that arrived later than its request's head.

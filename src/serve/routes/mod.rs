@@ -171,6 +171,11 @@ impl Route {
         self.row().dialect
     }
 
+    /// Whether machines ask it all the time and nobody wants to know of each: probes and scrapes.
+    pub(crate) const fn is_polled(self) -> bool {
+        matches!(self, Self::Health | Self::Live | Self::Ready | Self::Metrics | Self::V2Live | Self::V2Ready)
+    }
+
     /// Whether its requests bring texts.
     pub(crate) const fn classifies(self) -> bool {
         self.row().classifies

@@ -86,7 +86,7 @@ pub(super) async fn infer(request: HttpRequest, payload: Payload, app: Data<App>
         let classified = deadline.bound(classify(&app, &chosen, ask, deadline)).await?;
         let thresholds = asked.thresholds.as_ref().unwrap_or(model.decider.thresholds());
         let predictions: Vec<Prediction> = model.decider.decide_with(&classified.answer.logits, thresholds);
-        predictions.iter().flat_map(|prediction| &prediction.labels).for_each(|&label| chosen.positive(label));
+        predictions.iter().for_each(|prediction| chosen.scored(&prediction.scores));
         Ok(classified.finish(&app, written(InferAnswer::new(model, &asked, &predictions).written())))
     };
     deadline.bound(work).await

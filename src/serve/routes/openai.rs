@@ -70,6 +70,6 @@ pub(super) async fn moderations(request: HttpRequest, payload: Payload, app: Dat
 /// By the bundle's thresholds, counted.
 fn decided(chosen: &Chosen, classified: &Classified) -> Vec<Prediction> {
     let predictions = chosen.model.decider.decide(&classified.answer.logits);
-    predictions.iter().flat_map(|prediction| &prediction.labels).for_each(|&label| chosen.positive(label));
+    predictions.iter().for_each(|prediction| chosen.scored(&prediction.scores));
     predictions
 }

@@ -4,30 +4,40 @@
 //! sends, models and labels are those of bundles its operator loaded. No path, id or name that a
 //! client chose ever becomes a series. Base units: seconds, tokens, texts.
 
+mod drift;
 mod make;
+mod sampled;
+mod scored;
 mod shadow;
+pub mod traces;
 mod words;
 
+pub use self::drift::{LEAST_TEXTS, STEP, WINDOW};
+pub use self::scored::ScoredTexts;
 pub use self::shadow::{Pair, ShadowFigures};
-pub use self::words::{BatchSize, Load, ModelInfo, Rejection, Sample, Shadowed, Stage};
+pub use self::words::{BatchSize, LabelInfo, LabelsInfo, Load, ModelInfo, Rejection, Sample, Shadowed, Stage};
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use self::make::{ONCE, counter, counters, gauge, gauges, histogram, powers_of_two, seconds, tenths};
+use self::make::{ONCE, counter, counters, gauge, histogram, powers_of_two, seconds, tenths};
+use self::sampled::Sampled;
+use self::scored::LabelMetrics;
 use self::shadow::ShadowMetrics;
+use self::traces::Traces;
+use super::clock;
+use super::model::ServedModel;
 use super::routes::Route;
-use crate::spec::LabelSet;
 
 /// The registry and its metrics.
 pub struct Telemetry {
     registry: Registry,
     requests: IntCounterVec,
+    in_flight: IntGauge,
     request_seconds: Histogram,
     stages: [Histogram; 4],
     sampled: Mutex<Sampled>,
@@ -39,9 +49,10 @@ pub struct Telemetry {
     lookups: [IntCounter; 2],
     rejected: [IntCounter; 5],
     truncated: IntCounter,
-    positives: IntCounterVec,
+    labels: LabelMetrics,
     loads: [IntCounter; 2],
     shadow: ShadowMetrics,
+    traces: Option<Traces>,
 }
 
 impl Default for Telemetry {
@@ -61,6 +72,10 @@ impl Telemetry {
         let requests = counters(&registry, "limbic_requests_total", "Responses sent, by route template and status.", &["route", "code"]);
         // Unknown paths are one series, and it stands from the start.
         requests.with_label_values(&[Route::Unmatched.pattern(), "404"]).reset();
+        let build = Opts::new("limbic_build_info", "The server's own version; always 1.");
+        let build = IntGaugeVec::new(build, &["version"]).expect(ONCE);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(build)).expect(ONCE);
         let stage = HistogramOpts::new("limbic_stage_duration_seconds", "Time of a request spent in each stage.").buckets(seconds());
         let stages = HistogramVec::new(stage, &["stage"]).expect(ONCE);
         registry.register(Box::new(stages.clone())).expect(ONCE);
@@ -69,6 +84,7 @@ impl Telemetry {
         let loads = counters(&registry, "limbic_model_loads_total", "Tries to load a model while serving or before.", &["outcome"]);
         Self {
             requests,
+            in_flight: gauge(&registry, "limbic_requests_in_flight", "Requests being answered, routes that classify."),
             request_seconds: histogram(
                 &registry,
                 "limbic_request_duration_seconds",
@@ -94,24 +110,42 @@ impl Telemetry {
             lookups: ["miss", "hit"].map(|outcome| lookups.with_label_values(&[outcome])),
             rejected: Rejection::ALL.map(|reason| rejected.with_label_values(&[reason.name()])),
             truncated: counter(&registry, "limbic_truncated_texts_total", "Texts cut to the model's maximum length."),
-            positives: counters(&registry, "limbic_label_positive_total", "Texts that a label was decided for.", &["model", "label"]),
+            labels: LabelMetrics::register(&registry),
             loads: Load::ALL.map(|outcome| loads.with_label_values(&[outcome.name()])),
             shadow: ShadowMetrics::register(&registry),
+            traces: None,
             registry,
         }
     }
 
-    /// The counters of a model's decisions, in the order of its labels. A name keeps its counters
-    /// from one version to the next.
+    /// The same with traces told to a collector.
     #[must_use]
-    pub fn positives(&self, model: &str, labels: &LabelSet) -> Vec<IntCounter> {
-        labels.names().iter().map(|label| self.positives.with_label_values(&[model, label])).collect()
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces: Some(traces), ..self }
+    }
+
+    /// Where traces are told, if anywhere.
+    pub(super) fn traces(&self) -> Option<&Traces> {
+        self.traces.as_ref()
+    }
+
+    /// Where the texts are counted that a version scores.
+    #[must_use]
+    pub fn scored(&self, model: &ServedModel) -> ScoredTexts {
+        ScoredTexts::new(&self.labels, model, clock::now())
     }
 
     /// The figures of a shadow of `model` over the labels that both have.
     #[must_use]
     pub fn shadow(&self, model: &str, labels: &[&str]) -> ShadowFigures {
         ShadowFigures::new(&self.shadow, model, labels)
+    }
+
+    /// One request that came in (1) or is over (-1).
+    pub(super) fn in_flight(&self, route: Route, change: i64) {
+        if route.classifies() {
+            self.in_flight.add(change);
+        }
     }
 
     /// One response, as its status leaves.
@@ -173,46 +207,6 @@ impl Telemetry {
         let mut page = Vec::new();
         TextEncoder::new().encode(&families, &mut page)?;
         Ok(page)
-    }
-}
-
-/// Gauges that say how things stand as the page is written. Nothing sets them in between, so a
-/// version that was swapped out leaves no series behind.
-struct Sampled {
-    queue_texts: IntGauge,
-    queue_tokens: IntGauge,
-    info: IntGaugeVec,
-    load: GaugeVec,
-}
-
-impl Sampled {
-    fn register(registry: &Registry) -> Self {
-        let info = Opts::new("limbic_model_info", "A version that can be asked; always 1.");
-        let info = IntGaugeVec::new(info, &["model", "version", "digest", "backend", "precision"]).expect(ONCE);
-        registry.register(Box::new(info.clone())).expect(ONCE);
-        Self {
-            queue_texts: gauge(registry, "limbic_queue_texts", "Texts waiting or with a place reserved."),
-            queue_tokens: gauge(registry, "limbic_queue_tokens", "Tokens waiting."),
-            info,
-            load: gauges(
-                registry,
-                "limbic_model_load_duration_seconds",
-                "Time to open, verify and warm the version.",
-                &["model", "version"],
-            ),
-        }
-    }
-
-    fn set(&self, sample: &Sample) {
-        self.queue_texts.set(i64::try_from(sample.depth.texts).unwrap_or(i64::MAX));
-        self.queue_tokens.set(i64::try_from(sample.depth.tokens).unwrap_or(i64::MAX));
-        self.info.reset();
-        self.load.reset();
-        for model in &sample.models {
-            let (name, version) = (model.name.as_str(), model.version.as_str());
-            self.info.with_label_values(&[name, version, &model.digest, model.backend, model.precision]).set(1);
-            self.load.with_label_values(&[name, version]).set(model.load.as_secs_f64());
-        }
     }
 }
 

@@ -139,6 +139,30 @@ pub struct ModelInfo {
     pub load: Duration,
 }
 
+/// How one label of one version stands beside what its bundle says of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelInfo {
+    /// The label.
+    pub name: String,
+    /// The share of the bundle's judged rows that it was decided for.
+    pub expected: Option<f64>,
+    /// How far its scores have moved.
+    pub drift: Option<f64>,
+}
+
+/// The labels of one version that can be asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelsInfo {
+    /// The model's name.
+    pub model: String,
+    /// Its version.
+    pub version: String,
+    /// Texts that the drift is of; none where the bundle holds nothing to compare with.
+    pub texts: Option<u64>,
+    /// In their order.
+    pub labels: Vec<LabelInfo>,
+}
+
 /// What is sampled as the page is written.
 #[derive(Debug, Clone, Default)]
 pub struct Sample {
@@ -146,4 +170,6 @@ pub struct Sample {
     pub depth: Depth,
     /// The versions that can be asked.
     pub models: Vec<ModelInfo>,
+    /// Their labels.
+    pub labels: Vec<LabelsInfo>,
 }

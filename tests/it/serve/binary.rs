@@ -79,7 +79,9 @@ fn command(bundle: &Path) -> Command {
 
 fn bare() -> Command {
     let mut command = Command::new(PROGRAM);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LIMBIC_")) {
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| ["LIMBIC_", "OTEL_"].iter().any(|ours| name.to_string_lossy().starts_with(ours)))
+    {
         command.env_remove(name);
     }
     command.env("ORT_DYLIB_PATH", onnxruntime());
@@ -203,8 +205,12 @@ fn no_text_of_a_request_is_ever_logged() {
     const CANARY: &str = "zyxwcanary";
     let dir = tempfile::tempdir().unwrap();
     let bundle = tiny::bundle(dir.path(), Precision::Fp32);
+    // A collector that is not there: what is said of it must not hold a text either.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for format in ["text", "json"] {
-        let program = Program::start(&bundle, &["--log-level", "trace", "--log-format", format]);
+        let (endpoint, protocol) = (format!("http://{gone}"), if format == "json" { "grpc" } else { "http/protobuf" });
+        let log = ["--log-level", "trace", "--log-format", format, "--otlp-endpoint", &endpoint, "--otlp-protocol", protocol];
+        let program = Program::start(&bundle, &log);
         let send = |path: &str, kind: &str, body: &str| {
             let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
             agent.post(format!("{}{path}", program.url)).header("content-type", kind).send(body).unwrap().status().as_u16()
@@ -232,6 +238,10 @@ fn no_text_of_a_request_is_ever_logged() {
         assert_eq!(status, Some(0));
         assert!(written.matches("answered").count() >= 16, "requests left no line, so the test sees nothing: {written}");
         assert!(!written.contains(CANARY), "{written}");
+        assert_eq!(written.matches("traces are lost").count(), 1, "{written}");
+        let lines = written.lines().skip_while(|line| !line.starts_with("threads ")).skip(1);
+        let parsed = lines.filter(|line| serde_json::from_str::<Value>(line).is_ok_and(|line| line["fields"]["message"].is_string()));
+        assert!(format == "text" || parsed.count() >= 18, "a line is no JSON object: {written}");
     }
 }
 
@@ -268,6 +278,8 @@ fn what_keeps_it_from_starting_is_said_in_one_line() {
     refuses(with(&["--default-model", "other"]), &["--default-model", "\"other\"", "tiny"]);
     refuses(with(&["--ort-library", "nowhere.so"]), &["nowhere.so", "scripts/setup"]);
     refuses(with(&["--listen", "nowhere"]), &["--listen", "HOST:PORT"]);
+    refuses(with(&["--otlp-endpoint", "https://collector"]), &["--otlp-endpoint \"https://collector\"", "http://HOST:PORT"]);
+    refuses(with(&["--otlp-endpoint", "http://a b"]), &["traces cannot be told", "http://a b"]);
     refuses(with(&["--queue-texts", "8"]), &["--queue-texts 8", "--max-texts 64"]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     refuses(with(&["--listen", &taken.local_addr().unwrap().to_string()]), &["cannot listen on 127.0.0.1"]);

@@ -266,7 +266,4 @@ fn every_answer_has_its_headers() {
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
         assert!(reply.header("x-request-id").is_some());
     }
-    let timing = server.classify("a").header("server-timing").unwrap().to_owned();
-    let names: Vec<&str> = timing.split(", ").map(|part| part.split(";dur=").next().unwrap()).collect();
-    assert_eq!(names, ["tok", "queue", "infer"]);
 }

@@ -1,5 +1,6 @@
 //! Starts a server on port 0 in this process, and talks to it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,6 +16,7 @@ use limbic::decide::{Calibrator, Decider, Thresholds};
 use limbic::serve::engine::BackendFactory;
 use limbic::serve::model::ServedModel;
 use limbic::serve::registry::{Opened, Opener};
+use limbic::serve::telemetry::Telemetry;
 use limbic::serve::{self, ModelsConfig, ServeError, Service, Settings, Sockets};
 use limbic::spec::{Activation, LabelSet};
 use limbic::text::{Batch, Normalization, TextEncoder};
@@ -44,8 +46,25 @@ pub fn model() -> ServedModel {
         created: 1_700_000_000,
         encoder,
         decider,
+        reference: None,
+        expected: BTreeMap::new(),
         card: json!({"id": "scripted"}),
     }
+}
+
+/// Every route that classifies: its template, a path, and a body that brings `text` once.
+pub fn asking(text: &str) -> [(&'static str, &'static str, Value); 8] {
+    let tensor = json!({"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": [text]}]});
+    [
+        ("/v1/emotions", "/v1/emotions", json!({"input": text})),
+        ("/predict", "/predict", json!({"inputs": text})),
+        ("/", "/", json!({"inputs": text})),
+        ("/classify", "/classify", json!({"input": text})),
+        ("/v1/classify", "/v1/classify", json!({"input": text})),
+        ("/v1/moderations", "/v1/moderations", json!({"input": text})),
+        ("/v2/models/{model}/infer", "/v2/models/scripted/infer", tensor.clone()),
+        ("/v2/models/{model}/versions/{version}/infer", "/v2/models/scripted/versions/7/infer", tensor),
+    ]
 }
 
 /// What a scripted engine was given, and when it may go on.
@@ -141,9 +160,14 @@ impl Plan {
     }
 
     pub fn start(self) -> Running {
+        self.start_telling(model, Telemetry::new())
+    }
+
+    /// Serves what `model` makes, and tells `telemetry`.
+    pub fn start_telling(self, model: impl Fn() -> ServedModel + Send + Sync + 'static, telemetry: Telemetry) -> Running {
         let models = ModelsConfig { bundle: Some("scripted".into()), ..ModelsConfig::default() };
         let settings = self.settings;
-        Running::start(Service::start(self.opener(|_| Ok(model())), &models, settings).unwrap())
+        Running::start(Service::start_telling(self.opener(move |_| Ok(model())), &models, settings, telemetry).unwrap())
     }
 
     /// Gives every model that `model` makes of a folder a scripted engine behind this plan's gate.

@@ -5,8 +5,11 @@
 
 mod binary;
 mod bulk;
+mod collector;
 mod crowd;
+mod drift;
 mod errors;
+mod exposition;
 mod families;
 mod harness;
 mod lifecycle;
@@ -21,4 +24,5 @@ mod policy;
 mod shadow;
 mod shapes;
 mod swaps;
+mod traces;
 mod zoo;
