@@ -305,6 +305,32 @@ test.describe("refused", () => {
         expect(tried).toBe(2);
     });
 
+    test("rows that are refused for now are asked for again", async ({ page }) => {
+        const asked = [];
+        await page.route("**/v1/emotions/bulk", async (route) => {
+            const lines = route.request().postData().trim().split("\n");
+            asked.push(lines.map((line) => JSON.parse(line).id));
+            const response = await route.fetch();
+            const answers = (await response.text())
+                .trim()
+                .split("\n")
+                .map((line) => JSON.parse(line));
+            const spent = { title: "The key's rate is spent", detail: "try again in 1 s", code: "rate_limited", retryable: true };
+            const body = answers.map((line, at) => (at > 0 && asked.length < 3 ? { line: line.line, id: line.id, error: spent } : line));
+            await route.fulfill({ response, body: body.map((line) => `${JSON.stringify(line)}\n`).join("") });
+        });
+        await page.locator("#tab-batch").click();
+        await page.locator("#pasted").fill("We won!\nI miss the old house\nYou never listen\nIt rains");
+        await page.locator("#batch-run").click();
+        await expect(page.locator("#batch-spoken")).toHaveText("4 of 4 rows answered");
+        expect(asked).toEqual([
+            ["0", "1", "2", "3"],
+            ["1", "2", "3"],
+            ["2", "3"],
+        ]);
+        await expect(page.locator("#batch-retry")).toBeHidden();
+    });
+
     test("no connection is no silence", async ({ page }) => {
         await page.route("**/v1/emotions", (route) => route.abort());
         await page.locator("#text").fill("so happy");

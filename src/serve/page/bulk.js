@@ -8,20 +8,21 @@ const LINES = 64;
 const BYTES = 48 * 1024;
 /** Requests on their way at a time; the server reads sixteen lines of each. */
 const AT_ONCE = 2;
-const TRIES = 6;
+/** Tries without one more row answered. */
+const TRIES = 5;
 
-/** Cuts `rows` (`{id, text}`) into bodies of lines. */
+/** Cuts `rows` (`{id, text}`) into what one request brings: lines by the id of their row. */
 export function chunks(rows, extra = {}) {
     const found = [];
-    let open = null;
+    let bytes = Infinity;
     for (const { id, text } of rows) {
         const line = `${JSON.stringify({ id: String(id), input: wellFormed(text), ...extra })}\n`;
-        if (!open || open.ids.length >= LINES || open.body.length + line.length > BYTES) {
-            open = { ids: [], body: "" };
-            found.push(open);
+        if (bytes + line.length > BYTES || found.at(-1).size >= LINES) {
+            found.push(new Map());
+            bytes = 0;
         }
-        open.ids.push(String(id));
-        open.body += line;
+        found.at(-1).set(String(id), line);
+        bytes += line.length;
     }
     return found;
 }
@@ -35,37 +36,46 @@ export async function classifyAll(rows, { model, signal, each, waits }) {
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-async function ask(chunk, { signal, each, waits }) {
-    for (let tried = 1; ; tried += 1) {
+/** Asks for the lines of one request, and again for those that the server could not take yet, as long as some get through. */
+async function ask(lines, { signal, each, waits }) {
+    let open = lines;
+    for (let tried = 1; open.size; tried += 1) {
+        const last = tried >= TRIES;
+        let seconds = 2 ** (tried - 1);
         try {
-            const response = await send("v1/emotions/bulk", {
-                body: chunk.body,
-                type: "application/x-ndjson",
-                accept: "application/x-ndjson",
-                signal,
-            });
-            return await readAll(response, new Set(chunk.ids), each);
+            const request = { type: "application/x-ndjson", accept: "application/x-ndjson", signal };
+            const response = await send("v1/emotions/bulk", { ...request, body: [...open.values()].join("") });
+            const rest = await readAll(response, open, { each, last });
+            if (rest.size < open.size) tried = 0;
+            open = rest;
+            if (!open.size) return;
         } catch (error) {
-            if (!(error instanceof ApiError) || error.retryAfter === null || tried >= TRIES) throw error;
-            waits(error.retryAfter);
-            await pause(error.retryAfter * 1000, signal);
+            if (!(error instanceof ApiError) || error.retryAfter === null || last) throw error;
+            seconds = error.retryAfter;
         }
+        waits(seconds);
+        await pause(seconds * 1000, signal);
     }
 }
 
-/** Reads lines as they come. What the server did not get to is an error of its own. */
-async function readAll(response, open, each) {
+/** Reads answers as they come. The lines to ask for again: refused for now, or not reached; none of them the `last` time. */
+async function readAll(response, lines, { each, last }) {
+    const open = new Map(lines);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
-        const lines = (rest + part.value).split("\n");
-        rest = lines.pop();
-        for (const line of lines) {
-            const { id, ...outcome } = JSON.parse(line);
+        const answers = (rest + part.value).split("\n");
+        rest = answers.pop();
+        for (const answer of answers) {
+            const { id, ...outcome } = JSON.parse(answer);
+            if (outcome.error?.retryable && !last) continue;
             if (open.delete(id)) each(id, outcome);
         }
     }
-    for (const id of open) each(id, { error: { title: "Not answered", detail: "the server ended before this row", code: "unanswered" } });
+    if (!last) return open;
+    for (const id of open.keys())
+        each(id, { error: { title: "Not answered", detail: "the server ended before this row", code: "unanswered" } });
+    return new Map();
 }
 
 function pause(ms, signal) {
