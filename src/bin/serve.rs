@@ -43,7 +43,8 @@ fn main() -> ExitCode {
 fn serve(args: ServingArgs) -> Result<()> {
     let config = args.resolve(&surroundings())?;
     let service = Service::open(&config)?;
-    let sockets = Sockets { api: bind(config.listen)?, admin: config.admin.map(bind).transpose()? };
+    let sockets =
+        Sockets { api: bind(config.listen)?, admin: config.admin.map(bind).transpose()?, grpc: config.grpc.map(bind).transpose()? };
     say(&sockets, &service, &config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(async { serve::run(sockets, service, stop()?).await.map_err(anyhow::Error::from) });
@@ -63,6 +64,9 @@ fn say(sockets: &Sockets, service: &Service, config: &ServeConfig) -> Result<()>
     others.iter().try_for_each(|line| writeln!(out, "also {line}"))?;
     if let Some(admin) = &sockets.admin {
         writeln!(out, "admin on http://{}", admin.local_addr()?)?;
+    }
+    if let Some(grpc) = &sockets.grpc {
+        writeln!(out, "grpc on {}", grpc.local_addr()?)?;
     }
     writeln!(out, "threads {}", config.threads)?;
     Ok(out.flush()?)

@@ -1,4 +1,4 @@
-//! The HTTP server around a [`Service`]: listening, and stopping in order.
+//! The server around a [`Service`], over HTTP and gRPC: listening, and stopping in order.
 //!
 //! The caller brings the socket and says when to stop, so that tests run the very server that the
 //! binary runs. Nothing here reads a signal or the environment.
@@ -18,6 +18,7 @@ use super::config::{Limits, Settings};
 use super::edge;
 use super::error::ApiError;
 use super::registry::{Chosen, ModelId, Registry};
+use super::routes::grpc::{self, Listening};
 use super::routes::{self, Port};
 use super::shutdown::Lifecycle;
 use super::telemetry::Telemetry;
@@ -66,11 +67,13 @@ pub struct Sockets {
     /// For changes to the models, and for the metrics; without it there are no such changes, and
     /// the metrics are beside the rest.
     pub admin: Option<TcpListener>,
+    /// For everybody's requests over gRPC.
+    pub grpc: Option<TcpListener>,
 }
 
 impl From<TcpListener> for Sockets {
     fn from(api: TcpListener) -> Self {
-        Self { api, admin: None }
+        Self { api, admin: None, grpc: None }
     }
 }
 
@@ -83,19 +86,20 @@ impl From<TcpListener> for Sockets {
 /// [`ServeError::Listen`] when the server cannot start, [`ServeError::Unfinished`] when something
 /// was still in flight at the end of the drain.
 pub async fn run(sockets: impl Into<Sockets>, service: Service, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-    let Sockets { api, admin } = sockets.into();
+    let Sockets { api, admin, grpc } = sockets.into();
     let app = App { registry: service.registry, telemetry: service.telemetry, settings: service.settings, lifecycle: Arc::default() };
     let metrics_here = admin.is_none();
     let mut server = listen(api, app.clone(), Port::Api { metrics: metrics_here })?;
     // With a count of its own: a load that takes minutes does not hold the drain up.
     let admin = admin.map(|socket| listen(socket, App { lifecycle: Arc::default(), ..app.clone() }, Port::Admin)).transpose()?;
     let admin = admin.map(|server| (server.handle(), tokio::spawn(server)));
+    let grpc = grpc.map(|socket| grpc::listen(socket, app.clone())).transpose().map_err(ServeError::Listen)?;
     let handle = server.handle();
     tokio::select! {
         ended = &mut server => return ended.map_err(ServeError::Listen),
         () = shutdown => {}
     }
-    let (ended, drained) = tokio::join!(server, drain(&app, handle));
+    let (ended, drained) = tokio::join!(server, drain(&app, (handle, grpc)));
     if let Some((handle, server)) = admin {
         handle.stop(false).await;
         // It ends by a stop or by an error of its socket; neither changes what was served.
@@ -128,7 +132,7 @@ fn listen(socket: TcpListener, app: App, port: Port) -> Result<Server, ServeErro
     Ok(server.listen(socket).map_err(ServeError::Listen)?.run())
 }
 
-async fn drain(app: &App, handle: ServerHandle) -> Result<(), ServeError> {
+async fn drain(app: &App, (handle, grpc): (ServerHandle, Option<Listening>)) -> Result<(), ServeError> {
     let times = app.settings.times;
     app.lifecycle.start_draining();
     tracing::info!(delay_ms = times.drain_delay.as_millis(), "stopping: readiness has fallen");
@@ -137,7 +141,12 @@ async fn drain(app: &App, handle: ServerHandle) -> Result<(), ServeError> {
     let answered = timeout(times.drain, app.lifecycle.idle()).await.is_ok();
     // A worker that kept a request waiting for that long would not leave in time either.
     let joined = answered && timeout(JOIN, join(Arc::clone(&app.registry))).await.is_ok();
-    handle.stop(true).await;
+    let grpc = async {
+        if let Some(grpc) = grpc {
+            grpc.stop(Duration::from_secs(CLOSE_SECONDS)).await;
+        }
+    };
+    tokio::join!(handle.stop(true), grpc);
     if answered && joined { Ok(()) } else { Err(ServeError::Unfinished { answered, joined }) }
 }
 

@@ -82,6 +82,9 @@ pub struct ServingArgs {
     /// is asked for: keep it private.
     #[arg(long, value_name = "HOST:PORT", env = "LIMBIC_ADMIN_LISTEN")]
     pub admin_listen: Option<String>,
+    /// Where to speak the Open Inference Protocol over gRPC as well; nowhere without it.
+    #[arg(long, value_name = "HOST:PORT", env = "LIMBIC_GRPC_LISTEN")]
+    pub grpc_listen: Option<String>,
     /// What computes. The default is onnx where this build has it.
     #[arg(long, env = "LIMBIC_ENGINE")]
     pub engine: Option<Engine>,
@@ -242,12 +245,13 @@ impl ServingArgs {
         }
         let listen = address("--listen", &self.listen)?;
         let admin = self.admin_listen.as_deref().map(|typed| address("--admin-listen", typed)).transpose()?;
+        let grpc = self.grpc_listen.as_deref().map(|typed| address("--grpc-listen", typed)).transpose()?;
         let asked = Asked { workers: self.workers, intra: self.intra_threads, batch_tokens: self.batch_tokens, http: self.http_threads };
         let threads = ThreadPlan::choose(around.cores, asked);
         let engine = self.engine(around, &threads)?;
         let settings = self.settings(&threads);
         let traces = self.traces.resolve()?;
-        Ok(ServeConfig { models: self.models()?, listen, admin, engine, settings, threads, traces })
+        Ok(ServeConfig { models: self.models()?, listen, admin, grpc, engine, settings, threads, traces })
     }
 
     fn models(self) -> Result<ModelsConfig, ArgsError> {

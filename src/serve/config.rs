@@ -21,6 +21,8 @@ pub struct ServeConfig {
     /// Where to take changes to the models and show the metrics; neither is to be had elsewhere
     /// then.
     pub admin: Option<SocketAddr>,
+    /// Where to listen for gRPC; nowhere without it.
+    pub grpc: Option<SocketAddr>,
     /// How to compute.
     pub engine: EngineConfig,
     /// How to serve.

@@ -6,17 +6,18 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use opentelemetry::trace::FutureExt;
+use tonic::Code;
 use uuid::Uuid;
 
 use super::app::App;
 use super::clock;
 use super::error::{ApiError, Dialect};
-use super::routes::Route;
+use super::routes::{Route, grpc};
 use super::shutdown::InFlight;
 use super::telemetry::traces::RequestSpan;
 use super::telemetry::{Rejection, Telemetry};
@@ -36,6 +37,15 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Of a request whose head has just arrived, by what it calls itself where that is
+    /// `[A-Za-z0-9._-]{1,128}`.
+    pub(crate) fn begin(named: Option<&[u8]>) -> Self {
+        let good =
+            |id: &&str| (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let named = named.and_then(|id| std::str::from_utf8(id).ok()).filter(good);
+        Self { id: named.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned), started: clock::now() }
+    }
+
     /// Of a request that came through [`edge`].
     pub(crate) fn of(request: &HttpRequest) -> Self {
         request.extensions().get::<Self>().cloned().expect("every request passes the edge: this is a bug")
@@ -55,7 +65,7 @@ pub(crate) async fn edge(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let app = request.app_data::<web::Data<App>>().cloned().expect("the app's data is registered: this is a bug");
     let route = Route::of(request.match_pattern().as_deref());
-    let call = Call { id: request_id(request.headers()), started: clock::now() };
+    let call = Call::begin(request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes));
     let span = app.telemetry.traces().and_then(|traces| traces.request(request.request(), route, &call.id));
     let mut departure = Departure::of(&app, route, call.clone(), span.clone());
     request.extensions_mut().insert(call.clone());
@@ -71,7 +81,7 @@ pub(crate) async fn edge(
         None => response.map_into_boxed_body(),
     };
     dress(&mut response, &call.id, app.lifecycle.is_draining());
-    departure.answer(&response, error.as_ref());
+    departure.answer(Outcome::Http(response.status()), error.as_ref());
     Ok(ServiceResponse::new(request, response))
 }
 
@@ -95,16 +105,36 @@ fn dress(response: &mut HttpResponse, id: &str, draining: bool) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-/// The client's id if it is `[A-Za-z0-9._-]{1,128}`, else a new one.
-fn request_id(headers: &HeaderMap) -> String {
-    let good =
-        |id: &&str| (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(good);
-    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+/// How a request ended, in the words of its protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Http(StatusCode),
+    Grpc(Code),
+}
+
+impl Outcome {
+    /// For metrics and logs: a status's digits, or a code's name.
+    fn word(&self) -> &str {
+        match self {
+            Self::Http(status) => status.as_str(),
+            Self::Grpc(code) => grpc::word(*code),
+        }
+    }
+
+    /// Whether a client could not have done better.
+    pub(super) fn is_the_servers_fault(self) -> bool {
+        match self {
+            Self::Http(status) => status.is_server_error(),
+            Self::Grpc(code) => matches!(
+                code,
+                Code::Unknown | Code::DeadlineExceeded | Code::Unimplemented | Code::Internal | Code::Unavailable | Code::DataLoss
+            ),
+        }
+    }
 }
 
 /// Counts a request once, whether it is answered or its client leaves first.
-struct Departure {
+pub(crate) struct Departure {
     call: Call,
     route: Route,
     telemetry: Arc<Telemetry>,
@@ -115,15 +145,15 @@ struct Departure {
 }
 
 impl Departure {
-    fn of(app: &App, route: Route, call: Call, span: Option<RequestSpan>) -> Self {
+    pub(crate) fn of(app: &App, route: Route, call: Call, span: Option<RequestSpan>) -> Self {
         let telemetry = Arc::clone(&app.telemetry);
         telemetry.in_flight(route, 1);
         Self { call, route, telemetry, span, answered: false, _in_flight: app.lifecycle.enter() }
     }
 
-    fn answer(&mut self, response: &HttpResponse, error: Option<&ApiError>) {
+    pub(crate) fn answer(&mut self, outcome: Outcome, error: Option<&ApiError>) {
         self.answered = true;
-        let status = response.status().as_u16();
+        let status = outcome.word();
         let took = clock::now().saturating_duration_since(self.call.started);
         self.telemetry.response(self.route, status, took);
         if let Some(reason) = error.and_then(rejection) {
@@ -131,13 +161,13 @@ impl Departure {
         }
         let (id, route, ms) = (self.call.id.as_str(), self.route.pattern(), clock::millis(took));
         let trace = self.span.as_ref().map(RequestSpan::trace_id);
-        if status >= 500 && error == Some(&ApiError::Internal) {
-            tracing::error!(id, trace, route, status, ms, "answered");
+        if error == Some(&ApiError::Internal) {
+            tracing::error!(id, trace, route, %status, ms, "answered");
         } else {
-            tracing::debug!(id, trace, route, status, ms, "answered");
+            tracing::debug!(id, trace, route, %status, ms, "answered");
         }
         if let Some(span) = &self.span {
-            span.answered(status, error);
+            span.answered(outcome, error);
         }
     }
 }

@@ -9,7 +9,8 @@
 //! | `app`, `shutdown` | listening, and stopping in order |
 //! | `edge` | what every request gets: id, error shape, headers, counters, one log line |
 //! | `page` | the page at `/`, as plain files |
-//! | `routes`, `wire` | the paths; their JSON, checked going in and ordered going out |
+//! | `routes`, `wire` | the paths and gRPC's methods; their JSON and messages, checked going in and ordered going out |
+//! | [`proto`] | the messages and services that `proto/` is compiled to |
 //! | [`engine`], [`batching`] | admission, the queue, the workers; which texts go together |
 //! | [`error`] | everything that can go wrong with a request, and its status |
 //! | `label_sets` | the label sets that answers can be given in, as published data |
@@ -28,6 +29,7 @@ pub mod engine;
 pub mod error;
 pub mod model;
 pub mod probe;
+pub mod proto;
 pub mod registry;
 pub mod telemetry;
 pub mod threads;

@@ -162,6 +162,16 @@ impl Registry {
         self.refusals().clone()
     }
 
+    /// Bundles that lie in the folder and do not serve, by folder. Reads the folder.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub(crate) fn idle(&self) -> io::Result<Vec<PathBuf>> {
+        let all: Vec<Arc<Served>> = self.list().into_iter().flat_map(|line| line.all).collect();
+        let idle = |folder: &PathBuf| all.iter().all(|served| served.folder() != folder);
+        Ok(self.scan()?.into_keys().filter(idle).collect())
+    }
+
     /// The folder of the bundle called `name`.
     ///
     /// # Errors

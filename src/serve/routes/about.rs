@@ -19,7 +19,7 @@ pub(super) async fn signpost(app: web::Data<App>) -> HttpResponse {
         "version": env!("CARGO_PKG_VERSION"),
         "model": app.registry.default().model.name,
         "classify": [
-            "POST /v1/emotions", "POST /v1/emotions/bulk", "POST /predict", "POST /", "POST /v2/models/{model}/infer", "POST /v1/classify",
+            "POST /v1/emotions", "POST /v1/emotions/bulk", "POST /predict", "POST /", "POST /hf/{model}", "POST /v2/models/{model}/infer", "POST /v1/classify",
             "POST /v1/moderations",
         ],
         "about": ["GET /v1/models", "GET /v1/label_sets", "GET /v2", "GET /health/ready", "GET /health/live", "GET /metrics"],

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{intake, only};
 use crate::serve::app::{App, apart};
 use crate::serve::error::ApiError;
-use crate::serve::registry::{ChangeError, ModelId, Registry};
+use crate::serve::registry::{Change, ChangeError, ModelId, Registry};
 use crate::serve::wire::admin::{LoadRequest, ShadowRequest, VersionRequest, line, version};
 use crate::serve::wire::json::Node;
 
@@ -36,11 +36,16 @@ async fn models(app: Data<App>) -> HttpResponse {
 
 /// `POST /admin/load`: answers when the version serves, or with why it does not.
 async fn load(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, ApiError> {
-    let LoadRequest { bundle, activate, previous } = LoadRequest::parse(body(&request, payload, &app).await?)?;
+    let asked = LoadRequest::parse(body(&request, payload, &app).await?)?;
+    let change = make_load(&app, asked).await?;
+    Ok(HttpResponse::Ok().json(version(&change.served, change.current)))
+}
+
+/// Loads a bundle and waits for what came of it.
+pub(super) async fn make_load(app: &App, LoadRequest { bundle, activate, previous }: LoadRequest) -> Result<Change, ApiError> {
     let registry = app.registry.clone();
     let load = move || registry.bundle(&bundle).and_then(|folder| registry.load(&folder, activate, previous));
-    let change = apart("limbic-load", load).await?.map_err(refused)?;
-    Ok(HttpResponse::Ok().json(version(&change.served, change.current)))
+    apart("limbic-load", load).await?.map_err(refused)
 }
 
 /// `POST /admin/swap`: another loaded version answers for the name.
@@ -75,10 +80,17 @@ async fn body(request: &HttpRequest, payload: Payload, app: &App) -> Result<Node
 
 /// Makes a change and answers with how the models stand then.
 async fn changed(app: &App, change: impl FnOnce(&Registry) -> Result<(), ChangeError> + Send + 'static) -> Result<HttpResponse, ApiError> {
-    let registry = app.registry.clone();
-    // It may have to wait for a load.
-    apart("limbic-change", move || change(&registry)).await?.map_err(refused)?;
+    make_change(app, change).await?;
     Ok(HttpResponse::Ok().json(standing(&app.registry)))
+}
+
+/// Makes a change, which may have to wait for a load.
+pub(super) async fn make_change(
+    app: &App,
+    change: impl FnOnce(&Registry) -> Result<(), ChangeError> + Send + 'static,
+) -> Result<(), ApiError> {
+    let registry = app.registry.clone();
+    apart("limbic-change", move || change(&registry)).await?.map_err(refused)
 }
 
 fn standing(registry: &Registry) -> Value {

@@ -234,13 +234,18 @@ impl Classified {
 
     /// Adds where the time went to a response.
     pub(super) fn finish(&self, app: &App, mut response: HttpResponse) -> HttpResponse {
-        let (tok, queue, infer) = (self.tokenize.1, self.answer.timings.queue, self.answer.timings.infer);
-        let ms = clock::millis;
-        let timing = format!("tok;dur={:.3}, queue;dur={:.3}, infer;dur={:.3}", ms(tok), ms(queue), ms(infer));
-        if let Ok(timing) = HeaderValue::from_str(&timing) {
+        if let Ok(timing) = HeaderValue::from_str(&self.timing(app)) {
             response.headers_mut().insert(SERVER_TIMING, timing);
         }
-        app.telemetry.stage(Stage::Post, clock::now().saturating_duration_since(self.done));
         response
+    }
+
+    /// Where the time went, as `Server-Timing` has it. The answer is written: what that took is
+    /// counted.
+    pub(super) fn timing(&self, app: &App) -> String {
+        app.telemetry.stage(Stage::Post, clock::now().saturating_duration_since(self.done));
+        let (tok, queue, infer) = (self.tokenize.1, self.answer.timings.queue, self.answer.timings.infer);
+        let ms = clock::millis;
+        format!("tok;dur={:.3}, queue;dur={:.3}, infer;dur={:.3}", ms(tok), ms(queue), ms(infer))
     }
 }

@@ -58,6 +58,12 @@ impl Deadline {
         Ok(Self { at: started + limit, limit, priority: priority(headers)? })
     }
 
+    /// The client's own, which it said elsewhere, capped, or the default; of normal priority.
+    pub(super) fn after(asked: Option<Duration>, started: Instant, times: &Times) -> Self {
+        let limit = asked.map_or(times.deadline, |asked| asked.min(times.longest_deadline));
+        Self { at: started + limit, limit, priority: Priority::default() }
+    }
+
     /// What the engine is told.
     pub(super) fn order(self) -> Order {
         Order { deadline: self.at, priority: self.priority, origin: None }

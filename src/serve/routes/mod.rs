@@ -7,12 +7,14 @@ mod classify;
 mod compat;
 mod emotions;
 mod explain;
+pub(super) mod grpc;
 mod intake;
 mod judge;
 mod lines;
 mod oip;
 mod openai;
 mod page;
+mod repository;
 
 use actix_web::{HttpResponse, web};
 
@@ -35,6 +37,8 @@ pub(crate) enum Route {
     Root,
     /// What the page is made of.
     Page,
+    /// Hugging Face's classification by one model.
+    Hf,
     /// vLLM's classification.
     Classify,
     /// The same where OpenAI's clients look for it.
@@ -59,6 +63,28 @@ pub(crate) enum Route {
     V2Infer,
     /// Open Inference: classification by one version.
     V2VersionInfer,
+    /// Open Inference: which models there are.
+    V2Index,
+    /// Open Inference: one more of them.
+    V2Load,
+    /// Open Inference: one less.
+    V2Unload,
+    /// Open Inference over gRPC: whether the process runs.
+    GrpcLive,
+    /// Whether it should get traffic.
+    GrpcReady,
+    /// Whether the model is ready.
+    GrpcModelReady,
+    /// The server.
+    GrpcServer,
+    /// The model.
+    GrpcModel,
+    /// Classification.
+    GrpcInfer,
+    /// gRPC's own health check.
+    GrpcCheck,
+    /// The same, and its changes.
+    GrpcWatch,
     /// The list of models.
     Models,
     /// One model's card.
@@ -85,7 +111,7 @@ struct Row {
 }
 
 impl Route {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 37] = [
         Self::Emotions,
         Self::Bulk,
         Self::LabelSets,
@@ -93,6 +119,7 @@ impl Route {
         Self::Info,
         Self::Root,
         Self::Page,
+        Self::Hf,
         Self::Classify,
         Self::V1Classify,
         Self::Moderations,
@@ -105,6 +132,17 @@ impl Route {
         Self::V2VersionReady,
         Self::V2Infer,
         Self::V2VersionInfer,
+        Self::V2Index,
+        Self::V2Load,
+        Self::V2Unload,
+        Self::GrpcLive,
+        Self::GrpcReady,
+        Self::GrpcModelReady,
+        Self::GrpcServer,
+        Self::GrpcModel,
+        Self::GrpcInfer,
+        Self::GrpcCheck,
+        Self::GrpcWatch,
         Self::Models,
         Self::Model,
         Self::Health,
@@ -138,6 +176,7 @@ impl Route {
             Self::Info => tells("/info", Dialect::Tei),
             Self::Root => asks("/", Dialect::HuggingFace),
             Self::Page => tells("/page/{file}", Dialect::Problem),
+            Self::Hf => asks("/hf/{model}", Dialect::HuggingFace),
             Self::Classify => asks("/classify", Dialect::OpenAi),
             Self::V1Classify => asks("/v1/classify", Dialect::OpenAi),
             Self::Moderations => asks("/v1/moderations", Dialect::OpenAi),
@@ -150,6 +189,17 @@ impl Route {
             Self::V2VersionReady => tells("/v2/models/{model}/versions/{version}/ready", Dialect::OpenInference),
             Self::V2Infer => asks("/v2/models/{model}/infer", Dialect::OpenInference),
             Self::V2VersionInfer => asks("/v2/models/{model}/versions/{version}/infer", Dialect::OpenInference),
+            Self::V2Index => tells("/v2/repository/index", Dialect::OpenInference),
+            Self::V2Load => tells("/v2/repository/models/{model}/load", Dialect::OpenInference),
+            Self::V2Unload => tells("/v2/repository/models/{model}/unload", Dialect::OpenInference),
+            Self::GrpcLive => tells("/inference.GRPCInferenceService/ServerLive", Dialect::OpenInference),
+            Self::GrpcReady => tells("/inference.GRPCInferenceService/ServerReady", Dialect::OpenInference),
+            Self::GrpcModelReady => tells("/inference.GRPCInferenceService/ModelReady", Dialect::OpenInference),
+            Self::GrpcServer => tells("/inference.GRPCInferenceService/ServerMetadata", Dialect::OpenInference),
+            Self::GrpcModel => tells("/inference.GRPCInferenceService/ModelMetadata", Dialect::OpenInference),
+            Self::GrpcInfer => asks("/inference.GRPCInferenceService/ModelInfer", Dialect::OpenInference),
+            Self::GrpcCheck => tells("/grpc.health.v1.Health/Check", Dialect::OpenInference),
+            Self::GrpcWatch => tells("/grpc.health.v1.Health/Watch", Dialect::OpenInference),
             Self::Models => tells("/v1/models", Dialect::Problem),
             Self::Model => tells("/v1/models/{id}", Dialect::Problem),
             Self::Health => tells("/health", Dialect::Problem),
@@ -173,7 +223,19 @@ impl Route {
 
     /// Whether machines ask it all the time and nobody wants to know of each: probes and scrapes.
     pub(crate) const fn is_polled(self) -> bool {
-        matches!(self, Self::Health | Self::Live | Self::Ready | Self::Metrics | Self::V2Live | Self::V2Ready)
+        matches!(
+            self,
+            Self::Health
+                | Self::Live
+                | Self::Ready
+                | Self::Metrics
+                | Self::V2Live
+                | Self::V2Ready
+                | Self::GrpcLive
+                | Self::GrpcReady
+                | Self::GrpcCheck
+                | Self::GrpcWatch
+        )
     }
 
     /// Whether its requests bring texts.
@@ -207,6 +269,7 @@ pub(crate) fn register(config: &mut web::ServiceConfig, port: Port) {
         }
         Port::Admin => {
             admin::register(config);
+            repository::register(config);
             register_metrics(config);
         }
     }
@@ -233,6 +296,7 @@ fn register_asking(config: &mut web::ServiceConfig) {
     };
     post(Route::Emotions, web::post().to(emotions::emotions));
     post(Route::Bulk, web::post().to(bulk::bulk));
+    post(Route::Hf, web::post().to(compat::hugging_face_of));
     post(Route::Predict, web::post().to(compat::predict));
     post(Route::Classify, web::post().to(openai::vllm_classify));
     post(Route::V1Classify, web::post().to(openai::vllm_classify));

@@ -1,4 +1,7 @@
-//! The Open Inference Protocol over REST, under `/v2`.
+//! The Open Inference Protocol over REST, under `/v2`, and what it has in common with the same over gRPC: which model is meant,
+//! whether it is ready, and from a checked request to what was decided.
+
+use std::time::Instant;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::web::{Data, Path, Payload};
@@ -6,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::classify::{Ask, classify};
+use super::classify::{Ask, Classified, classify};
 use super::intake::{self, Deadline};
 use crate::decide::Prediction;
 use crate::serve::app::App;
@@ -17,20 +20,48 @@ use crate::serve::wire::oip::{self, InferAnswer, InferRequest, Written};
 
 const JSON_BYTES: HeaderName = HeaderName::from_static("inference-header-content-length");
 
-/// Which model a path names.
+/// Which model a path or a message names.
 #[derive(Deserialize)]
 pub(super) struct Named {
-    model: String,
-    version: Option<String>,
+    pub(super) model: String,
+    pub(super) version: Option<String>,
 }
 
 impl Named {
-    fn choose(&self, app: &App) -> Result<Chosen, ApiError> {
+    /// # Errors
+    /// [`ApiError::UnknownModel`].
+    pub(super) fn choose(&self, app: &App) -> Result<Chosen, ApiError> {
         match &self.version {
             None => app.choose(Some(&self.model)),
             Some(version) => app.choose(Some(&format!("{}@{version}", self.model))),
         }
     }
+}
+
+/// Whether a model can be asked here and now.
+pub(super) fn is_ready(app: &App, chosen: &Chosen) -> bool {
+    !app.lifecycle.is_draining() && chosen.engine.is_up()
+}
+
+/// Classifies and decides what a checked request asks, by the deadline that its head said, counted from `started`, or its own.
+/// Its texts are taken out of it.
+///
+/// # Errors
+/// As [`classify`].
+pub(super) async fn answer(
+    app: &App,
+    chosen: &Chosen,
+    asked: &mut InferRequest,
+    (started, deadline): (Instant, Deadline),
+) -> Result<(Classified, Vec<Prediction>), ApiError> {
+    let deadline = asked.timeout.map_or(deadline, |timeout| deadline.within(started, timeout));
+    let deadline = asked.priority.map_or(deadline, |priority| deadline.with(priority));
+    let ask = Ask::plain(std::mem::take(&mut asked.texts), |at| asked.place(at));
+    let classified = deadline.bound(classify(app, chosen, ask, deadline)).await?;
+    let decider = &chosen.model.decider;
+    let predictions = decider.decide_with(&classified.answer.logits, asked.thresholds.as_ref().unwrap_or(decider.thresholds()));
+    predictions.iter().for_each(|prediction| chosen.scored(&prediction.scores));
+    Ok((classified, predictions))
 }
 
 /// `GET /v2`.
@@ -62,7 +93,7 @@ pub(super) async fn model_ready(app: Data<App>, named: Path<Named>) -> Result<Ht
 }
 
 fn readiness(app: &App, chosen: &Chosen, body: impl Fn(bool) -> serde_json::Value) -> HttpResponse {
-    if !app.lifecycle.is_draining() && chosen.engine.is_up() {
+    if is_ready(app, chosen) {
         return HttpResponse::Ok().json(body(true));
     }
     HttpResponse::ServiceUnavailable().insert_header((RETRY_AFTER, chosen.engine.retry_after())).json(body(false))
@@ -80,13 +111,7 @@ pub(super) async fn infer(request: HttpRequest, payload: Payload, app: Data<App>
         let body = intake::bytes(request.headers(), payload, &app.settings).await?;
         let (limits, parsed) = (app.text_limits(), model.clone());
         let mut asked = intake::off_workers(body.len(), move || InferRequest::parse(&body, json_bytes, &parsed, limits)).await?;
-        let deadline = asked.timeout.map_or(deadline, |timeout| deadline.within(started, timeout));
-        let deadline = asked.priority.map_or(deadline, |priority| deadline.with(priority));
-        let ask = Ask::plain(std::mem::take(&mut asked.texts), |at| format!("/inputs/0/data/{at}"));
-        let classified = deadline.bound(classify(&app, &chosen, ask, deadline)).await?;
-        let thresholds = asked.thresholds.as_ref().unwrap_or(model.decider.thresholds());
-        let predictions: Vec<Prediction> = model.decider.decide_with(&classified.answer.logits, thresholds);
-        predictions.iter().for_each(|prediction| chosen.scored(&prediction.scores));
+        let (classified, predictions) = answer(&app, &chosen, &mut asked, (started, deadline)).await?;
         Ok(classified.finish(&app, written(InferAnswer::new(model, &asked, &predictions).written())))
     };
     deadline.bound(work).await

@@ -149,9 +149,8 @@ impl Telemetry {
     }
 
     /// One response, as its status leaves.
-    pub(super) fn response(&self, route: Route, status: u16, took: Duration) {
-        let mut buffer = [0; 3];
-        self.requests.with_label_values(&[route.pattern(), status_text(status, &mut buffer)]).inc();
+    pub(super) fn response(&self, route: Route, status: &str, took: Duration) {
+        self.requests.with_label_values(&[route.pattern(), status]).inc();
         if route.classifies() {
             self.request_seconds.observe(took.as_secs_f64());
         }
@@ -208,12 +207,4 @@ impl Telemetry {
         TextEncoder::new().encode(&families, &mut page)?;
         Ok(page)
     }
-}
-
-/// Three digits without an allocation.
-fn status_text(status: u16, buffer: &mut [u8; 3]) -> &str {
-    for (digit, scale) in buffer.iter_mut().zip([100, 10, 1]) {
-        *digit = b'0' + u8::try_from(status / scale % 10).unwrap_or(0);
-    }
-    std::str::from_utf8(buffer).unwrap_or("000")
 }

@@ -170,6 +170,14 @@ impl Plan {
         Running::start(Service::start_telling(self.opener(move |_| Ok(model())), &models, settings, telemetry).unwrap())
     }
 
+    /// The same over gRPC as well.
+    pub fn start_with_grpc(self, telemetry: Telemetry) -> Running {
+        let models = ModelsConfig { bundle: Some("scripted".into()), ..ModelsConfig::default() };
+        let settings = self.settings;
+        let service = Service::start_telling(self.opener(|_| Ok(model())), &models, settings, telemetry).unwrap();
+        Running::start_on(service, None, Some(free()))
+    }
+
     /// Gives every model that `model` makes of a folder a scripted engine behind this plan's gate.
     pub fn opener(self, model: impl Fn(&Path) -> Result<ServedModel, ServeError> + Send + Sync + 'static) -> Opener {
         let (gate, cost) = (self.gate, self.cost);
@@ -196,6 +204,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where it was started with one.
     pub admin: Option<SocketAddr>,
+    /// The same.
+    pub grpc: Option<SocketAddr>,
     agent: ureq::Agent,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), ServeError>>>,
@@ -203,18 +213,18 @@ pub struct Running {
 
 impl Running {
     pub fn start(service: Service) -> Self {
-        Self::start_on(service, None)
+        Self::start_on(service, None, None)
     }
 
     pub fn start_with_admin(service: Service) -> Self {
-        Self::start_on(service, Some(TcpListener::bind("127.0.0.1:0").unwrap()))
+        Self::start_on(service, Some(free()), None)
     }
 
-    fn start_on(service: Service, admin: Option<TcpListener>) -> Self {
-        let api = TcpListener::bind("127.0.0.1:0").unwrap();
+    fn start_on(service: Service, admin: Option<TcpListener>, grpc: Option<TcpListener>) -> Self {
+        let api = free();
         let address = api.local_addr().unwrap();
-        let admin_address = admin.as_ref().map(|admin| admin.local_addr().unwrap());
-        let sockets = Sockets { api, admin };
+        let [admin_address, grpc_address] = [&admin, &grpc].map(|socket| socket.as_ref().map(|socket| socket.local_addr().unwrap()));
+        let sockets = Sockets { api, admin, grpc };
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -223,7 +233,7 @@ impl Running {
             }))
         });
         let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
-        Self { address, admin: admin_address, agent, stop: Some(stop), thread: Some(thread) }
+        Self { address, admin: admin_address, grpc: grpc_address, agent, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Says "stop", and returns at once.
@@ -263,7 +273,11 @@ impl Running {
     }
 
     pub fn get_admin(&self, path: &str) -> Reply {
-        self.send_to(self.admin.unwrap(), ("GET", path), &[], b"")
+        self.send_admin("GET", path, b"")
+    }
+
+    pub fn send_admin(&self, method: &str, path: &str, body: &[u8]) -> Reply {
+        self.send_to(self.admin.unwrap(), (method, path), &[], body)
     }
 
     fn send_to(&self, address: SocketAddr, (method, path): (&str, &str), headers: &[(&str, &str)], body: &[u8]) -> Reply {
@@ -300,6 +314,10 @@ impl Running {
         let line = page.lines().find_map(|line| line.strip_prefix(series).and_then(|rest| rest.strip_prefix(' ')));
         line.map_or(0.0, |value| value.parse().unwrap())
     }
+}
+
+fn free() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
 impl Drop for Running {

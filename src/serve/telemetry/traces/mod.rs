@@ -29,6 +29,7 @@ use thiserror::Error;
 use self::export::Export;
 use super::BatchSize;
 use crate::serve::clock::Anchor;
+use crate::serve::edge::Outcome;
 use crate::serve::error::{ApiError, Dialect};
 use crate::serve::model::ServedModel;
 use crate::serve::routes::Route;
@@ -101,9 +102,30 @@ impl Traces {
             KeyValue::new("limbic.request_id", id.to_owned()),
         ];
         attributes.extend(named.map(|route| KeyValue::new("http.route", route)));
-        let parent = parent::of(request.headers()).map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
+        let headers = request.headers();
+        let parent = parent::of(|name| headers.get_all(name).map(|value| value.to_str().ok()).collect());
+        Some(self.served(name, attributes, parent))
+    }
+
+    /// The same of a call over gRPC, by the conventions for those.
+    pub(in crate::serve) fn call(&self, headers: &tonic::codegen::http::HeaderMap, route: Route, id: &str) -> Option<RequestSpan> {
+        if route.is_polled() {
+            return None;
+        }
+        let mut attributes = vec![KeyValue::new("rpc.system", "grpc"), KeyValue::new("limbic.request_id", id.to_owned())];
+        let named = route.pattern().trim_start_matches('/');
+        if let Some((service, method)) = named.split_once('/') {
+            attributes.extend([KeyValue::new("rpc.service", service), KeyValue::new("rpc.method", method)]);
+        }
+        let name = if route == Route::Unmatched { "grpc" } else { named };
+        let parent = parent::of(|name| headers.get_all(name).iter().map(|value| value.to_str().ok()).collect());
+        Some(self.served(name.to_owned(), attributes, parent))
+    }
+
+    fn served(&self, name: String, attributes: Vec<KeyValue>, parent: Option<SpanContext>) -> RequestSpan {
+        let parent = parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
         let span = self.tracer.span_builder(name).with_kind(SpanKind::Server).with_attributes(attributes);
-        Some(RequestSpan(parent.with_span(span.start_with_context(&self.tracer, &parent))))
+        RequestSpan(parent.with_span(span.start_with_context(&self.tracer, &parent)))
     }
 
     /// The stages of a request as children of the span that the current task works for.
@@ -164,10 +186,13 @@ impl RequestSpan {
     }
 
     /// Ends with the answer.
-    pub(in crate::serve) fn answered(&self, status: u16, error: Option<&ApiError>) {
+    pub(in crate::serve) fn answered(&self, outcome: Outcome, error: Option<&ApiError>) {
         let span = self.0.span();
-        span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
-        if status >= 500 {
+        span.set_attribute(match outcome {
+            Outcome::Http(status) => KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
+            Outcome::Grpc(code) => KeyValue::new("rpc.grpc.status_code", i64::from(i32::from(code))),
+        });
+        if outcome.is_the_servers_fault() {
             let kind = error.map_or("internal", |error| error.row(Dialect::Problem).code);
             span.set_attribute(KeyValue::new("error.type", kind));
             // The conventions want no description where the status says it.

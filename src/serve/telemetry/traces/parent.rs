@@ -5,7 +5,6 @@
 
 use std::str::FromStr;
 
-use actix_web::http::header::HeaderMap;
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
 /// Length of a version 00 header: `00-` 32 digits `-` 16 digits `-` 2 digits.
@@ -13,13 +12,13 @@ const LENGTH: usize = 55;
 /// Longer states are left out: none has to be passed on that is longer.
 const MAX_STATE: usize = 512;
 
-/// The span that the request was sent by, if it says so in good form, once.
-pub(super) fn of(headers: &HeaderMap) -> Option<SpanContext> {
-    let mut given = headers.get_all("traceparent");
-    let parent = given.next().filter(|_| given.next().is_none())?;
-    let (trace, span, sampled) = parse(parent.to_str().ok()?)?;
+/// The span that the request was sent by, if it says so in good form, once. `all` gives every header of a name, those that are
+/// no text as nothing.
+pub(super) fn of<'a>(all: impl Fn(&'static str) -> Vec<Option<&'a str>>) -> Option<SpanContext> {
+    let [Some(parent)] = all("traceparent")[..] else { return None };
+    let (trace, span, sampled) = parse(parent)?;
     let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
-    Some(SpanContext::new(trace, span, flags, true, state(headers)))
+    Some(SpanContext::new(trace, span, flags, true, state(all("tracestate"))))
 }
 
 fn parse(header: &str) -> Option<(TraceId, SpanId, bool)> {
@@ -42,9 +41,8 @@ fn is_hex(digits: &str) -> bool {
 }
 
 /// What the sender's own tracing says beside, passed on as it is; nothing where it is malformed.
-fn state(headers: &HeaderMap) -> TraceState {
-    let parts: Vec<&str> = headers.get_all("tracestate").filter_map(|part| part.to_str().ok()).collect();
-    let whole = parts.join(",");
+fn state(parts: Vec<Option<&str>>) -> TraceState {
+    let whole = parts.into_iter().flatten().collect::<Vec<_>>().join(",");
     if whole.len() > MAX_STATE { TraceState::NONE } else { TraceState::from_str(&whole).unwrap_or(TraceState::NONE) }
 }
 

@@ -1,4 +1,4 @@
-//! The outputs, as JSON or as bytes behind it.
+//! The outputs, and how JSON gives them: in itself, or as bytes behind it.
 
 use serde::Serialize;
 
@@ -7,57 +7,71 @@ use super::tensor;
 use crate::decide::Prediction;
 use crate::serve::model::ServedModel;
 
-/// The whole answer; members are written in this order.
-#[derive(Serialize)]
+/// The whole answer.
 pub(crate) struct InferAnswer<'a> {
-    model_name: &'a str,
-    model_version: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    outputs: Vec<OutputTensor>,
-    #[serde(skip)]
-    binary: Option<Vec<u8>>,
+    pub(super) model_name: &'a str,
+    pub(super) model_version: &'a str,
+    pub(super) id: Option<&'a str>,
+    pub(super) outputs: Vec<OutputTensor>,
 }
 
 /// One output.
-#[derive(Serialize)]
-struct OutputTensor {
-    name: &'static str,
-    datatype: &'static str,
-    shape: Vec<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<BinarySize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Data>,
-}
-
-#[derive(Serialize)]
-struct BinarySize {
-    binary_data_size: usize,
+pub(super) struct OutputTensor {
+    pub(super) name: &'static str,
+    pub(super) shape: Vec<usize>,
+    pub(super) data: Data,
+    /// Whether JSON gives it as bytes.
+    binary: bool,
 }
 
 /// Elements, row-major.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Data {
+pub(super) enum Data {
     Fp32(Vec<f32>),
     Bytes(Vec<String>),
 }
 
 impl Data {
-    const fn datatype(&self) -> &'static str {
+    pub(super) const fn datatype(&self) -> &'static str {
         match self {
             Self::Fp32(_) => "FP32",
             Self::Bytes(_) => "BYTES",
         }
     }
 
-    fn packed(&self) -> Vec<u8> {
+    pub(super) fn packed(&self) -> Vec<u8> {
         match self {
             Self::Fp32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Self::Bytes(strings) => tensor::packed(strings),
         }
     }
+}
+
+/// The answer as JSON; members are written in this order.
+#[derive(Serialize)]
+struct Body<'a> {
+    model_name: &'a str,
+    model_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    outputs: Vec<Part<'a>>,
+}
+
+#[derive(Serialize)]
+struct Part<'a> {
+    name: &'static str,
+    datatype: &'static str,
+    shape: &'a [usize],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<BinarySize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Data>,
+}
+
+#[derive(Serialize)]
+struct BinarySize {
+    binary_data_size: usize,
 }
 
 /// A body, and how much of it is JSON where something follows.
@@ -69,26 +83,26 @@ pub(crate) struct Written {
 impl<'a> InferAnswer<'a> {
     pub(crate) fn new(model: &'a ServedModel, asked: &'a InferRequest, predictions: &[Prediction]) -> Self {
         let names = model.decider.labels().names();
-        let mut binary = None;
         let outputs = asked.outputs.iter().map(|&output| {
             let (shape, data) = elements(output, predictions, names);
-            let datatype = data.datatype();
-            let (name, mut parameters, mut inline) = (output.tensor.name(), None, Some(data));
-            if let Some(data) = inline.take_if(|_| output.binary) {
-                let packed = data.packed();
-                parameters = Some(BinarySize { binary_data_size: packed.len() });
-                binary.get_or_insert_with(Vec::new).extend(packed);
-            }
-            OutputTensor { name, datatype, shape, parameters, data: inline }
+            OutputTensor { name: output.tensor.name(), shape, data, binary: output.binary }
         });
-        let outputs = outputs.collect();
-        Self { model_name: &model.name, model_version: &model.version, id: asked.id.as_deref(), outputs, binary }
+        Self { model_name: &model.name, model_version: &model.version, id: asked.id.as_deref(), outputs: outputs.collect() }
     }
 
     /// JSON, and behind it what was asked for in binary.
-    pub(crate) fn written(mut self) -> Written {
-        let binary = self.binary.take();
-        let mut body = serde_json::to_vec(&self).expect("an answer has string keys: this is a bug");
+    pub(crate) fn written(&self) -> Written {
+        let mut binary: Option<Vec<u8>> = None;
+        let outputs = self.outputs.iter().map(|OutputTensor { name, shape, data, binary: packed }| {
+            let packed = packed.then(|| data.packed());
+            let parameters = packed.as_ref().map(|packed| BinarySize { binary_data_size: packed.len() });
+            let inline = packed.is_none().then_some(data);
+            packed.into_iter().for_each(|packed| binary.get_or_insert_default().extend(packed));
+            Part { name, datatype: data.datatype(), shape, parameters, data: inline }
+        });
+        let outputs = outputs.collect();
+        let body = Body { model_name: self.model_name, model_version: self.model_version, id: self.id, outputs };
+        let mut body = serde_json::to_vec(&body).expect("an answer has string keys: this is a bug");
         let json_bytes = binary.as_ref().map(|_| body.len());
         body.extend(binary.unwrap_or_default());
         Written { body, json_bytes }

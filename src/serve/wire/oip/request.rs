@@ -1,4 +1,5 @@
-//! An inference request: JSON, and behind it the tensors that it says are binary.
+//! An inference request, checked: what it says is the same in JSON and in a message, and only where the elements of its input
+//! stand differs. In JSON they are a list, or bytes behind the JSON that it says are binary.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::spec::MAX_LABELS;
 
 /// The one input.
 const INPUT: &str = "text";
-/// Where its elements stand.
+/// Where its elements stand in JSON.
 const DATA: &str = "/inputs/0/data";
 /// Larger numbers than this cannot be told exactly in JSON.
 const EXACT: usize = 1 << 52;
@@ -31,6 +32,15 @@ pub(crate) struct InferRequest {
     pub(crate) priority: Option<Priority>,
     /// The client's own limit, which may only shorten the server's.
     pub(crate) timeout: Option<Duration>,
+    /// Where the texts stood.
+    pointer: &'static str,
+}
+
+/// Where the elements of the input stand, and how they are taken from there.
+pub(super) struct Elements<F> {
+    pub(super) pointer: &'static str,
+    /// Given the members of the input that nobody took yet.
+    pub(super) read: F,
 }
 
 /// One output asked for.
@@ -80,16 +90,40 @@ impl InferRequest {
             let detail = format!("inference-header-content-length is more than the {} bytes of the body", body.len());
             return Err(ApiError::Invalid(vec![Violation::header("inference-header-content-length", detail)]));
         };
+        let read = |input: &mut Members, faults: &mut Faults| {
+            let mut parameters = input.take("parameters", faults).map(|node| Members::open(node, "/inputs/0/parameters", faults));
+            let size = parameters.as_mut().and_then(|members| members.whole("binary_data_size", 0..=EXACT, faults));
+            elements(input.take("data", faults), size, binary, faults)
+        };
+        Self::check(Node::parse(json)?, Elements { pointer: DATA, read }, model, limits)
+    }
+
+    /// Checks what a request says, written as the JSON that says the same.
+    ///
+    /// # Errors
+    /// Every [`ApiError`] that a request can cause.
+    pub(super) fn check(
+        said: Node,
+        elements: Elements<impl FnOnce(&mut Members, &mut Faults) -> Vec<String>>,
+        model: &ServedModel,
+        limits: TextLimits,
+    ) -> Result<Self, ApiError> {
+        let pointer = elements.pointer;
         let mut faults = Faults::default();
-        let mut members = Members::open(Node::parse(json)?, "", &mut faults);
+        let mut members = Members::open(said, "", &mut faults);
         let id = members.string("id", &mut faults);
         let Parameters { thresholds, priority, timeout, binary: all_binary } =
             Parameters::parse(members.take("parameters", &mut faults), model, &mut faults);
-        let texts = texts(members.take("inputs", &mut faults), binary, &mut faults);
+        let texts = texts(members.take("inputs", &mut faults), elements, &mut faults);
         let outputs = outputs(members.take("outputs", &mut faults), all_binary, &mut faults);
         faults.finish()?;
-        limits.check(DATA, &texts, |at| format!("{DATA}/{at}"))?;
-        Ok(Self { id, texts, outputs, thresholds, priority, timeout })
+        limits.check(pointer, &texts, |at| format!("{pointer}/{at}"))?;
+        Ok(Self { id, texts, outputs, thresholds, priority, timeout, pointer })
+    }
+
+    /// Where text `at` stood.
+    pub(crate) fn place(&self, at: usize) -> String {
+        format!("{}/{at}", self.pointer)
     }
 }
 
@@ -111,7 +145,11 @@ impl Parameters {
     }
 }
 
-fn texts(inputs: Option<Node>, binary: &[u8], faults: &mut Faults) -> Vec<String> {
+fn texts(
+    inputs: Option<Node>,
+    elements: Elements<impl FnOnce(&mut Members, &mut Faults) -> Vec<String>>,
+    faults: &mut Faults,
+) -> Vec<String> {
     let input = match inputs {
         Some(Node::Array(list)) => {
             <[Node; 1]>::try_from(list).map_err(|list| format!("expected one input, {INPUT:?}, found {}", list.len()))
@@ -134,11 +172,9 @@ fn texts(inputs: Option<Node>, binary: &[u8], faults: &mut Faults) -> Vec<String
         }
     }
     let count = shape(input.take("shape", faults), faults);
-    let mut parameters = input.take("parameters", faults).map(|node| Members::open(node, "/inputs/0/parameters", faults));
-    let size = parameters.as_mut().and_then(|members| members.whole("binary_data_size", 0..=EXACT, faults));
-    let texts = elements(input.take("data", faults), size, binary, faults);
+    let texts = (elements.read)(&mut input, faults);
     if faults.is_empty() && texts.is_empty() {
-        faults.note(Violation::at(DATA, "inputs[0]: expected at least one text"));
+        faults.note(Violation::at(elements.pointer, "inputs[0]: expected at least one text"));
     } else if faults.is_empty() && count != Some(texts.len()) {
         let detail = format!("inputs[0].shape: expected [{0}] or [{0}, 1] for {0} elements", texts.len());
         faults.note(Violation::at("/inputs/0/shape", detail));
@@ -146,7 +182,7 @@ fn texts(inputs: Option<Node>, binary: &[u8], faults: &mut Faults) -> Vec<String
     texts
 }
 
-/// The elements, from wherever they are said to stand.
+/// The elements, from wherever JSON says that they stand.
 fn elements(data: Option<Node>, size: Option<usize>, binary: &[u8], faults: &mut Faults) -> Vec<String> {
     let wrong = |faults: &mut Faults, detail: String| {
         faults.note(Violation::at(DATA, detail));
