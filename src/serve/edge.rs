@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::app::App;
 use super::clock;
 use super::error::{ApiError, Dialect};
+use super::held::Held;
 use super::routes::{Route, grpc};
 use super::shutdown::InFlight;
 use super::telemetry::traces::RequestSpan;
@@ -60,7 +61,7 @@ impl ResponseError for ApiError {
 
 /// The outermost middleware.
 pub(crate) async fn edge(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let app = request.app_data::<web::Data<App>>().cloned().expect("the app's data is registered: this is a bug");
@@ -69,6 +70,7 @@ pub(crate) async fn edge(
     let span = app.telemetry.traces().and_then(|traces| traces.request(request.request(), route, &call.id));
     let mut departure = Departure::of(&app, route, call.clone(), span.clone());
     request.extensions_mut().insert(call.clone());
+    let held = Held::of(&mut request);
     let answered = next.call(request);
     let (request, response) = match &span {
         Some(span) => answered.with_context(span.context()).await?,
@@ -76,12 +78,17 @@ pub(crate) async fn edge(
     }
     .into_parts();
     let error = response.error().map(|error| error.as_error::<ApiError>().cloned().unwrap_or_else(|| foreign(response.status())));
+    let dialect = if route == Route::Unmatched { Dialect::of_path(request.path()) } else { route.dialect() };
     let mut response = match &error {
-        Some(error) => problem::render(error, route.dialect(), &call.id),
+        Some(error) => problem::render(error, dialect, &call.id),
         None => response.map_into_boxed_body(),
     };
     dress(&mut response, &call.id, app.lifecycle.is_draining());
     departure.answer(Outcome::Http(response.status()), error.as_ref());
+    let response = match held {
+        Some(held) => held.until(response),
+        None => response,
+    };
     Ok(ServiceResponse::new(request, response))
 }
 

@@ -23,6 +23,13 @@ pub enum Dialect {
     OpenAi,
 }
 
+impl Dialect {
+    /// Of a path that leads nowhere: what its neighbours speak.
+    pub(super) fn of_path(path: &str) -> Self {
+        if path.starts_with("/v2/") { Self::OpenInference } else { Self::Problem }
+    }
+}
+
 /// Where in a request something is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {

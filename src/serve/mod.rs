@@ -7,12 +7,14 @@
 //! | [`registry`] | the models and their versions, changes to them, the folder they come from, shadows |
 //! | [`threads`] | how many threads of each kind, from what the container has |
 //! | `app`, `shutdown` | listening, and stopping in order |
+//! | `held` | a chunked body that was not read to its end |
 //! | `edge` | what every request gets: id, error shape, headers, counters, one log line |
 //! | `page` | the page at `/`, as plain files |
 //! | `routes`, `wire` | the paths and gRPC's methods; their JSON and messages, checked going in and ordered going out |
 //! | [`proto`] | the messages and services that `proto/` is compiled to |
 //! | [`engine`], [`batching`] | admission, the queue, the workers; which texts go together |
 //! | [`error`] | everything that can go wrong with a request, and its status |
+//! | `openapi` | the API described: a document a port, and a page to read it on |
 //! | `label_sets` | the label sets that answers can be given in, as published data |
 //! | [`telemetry`] | the metrics, the drift of scores, traces to a collector |
 //! | [`probe`] | the client side of a health check |
@@ -37,7 +39,9 @@ pub mod threads;
 mod app;
 mod clock;
 mod edge;
+mod held;
 mod label_sets;
+mod openapi;
 mod page;
 mod routes;
 mod shutdown;

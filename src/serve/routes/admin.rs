@@ -3,17 +3,14 @@
 //! A change takes as long as a bundle takes to open, so it runs on a thread of its own; requests go
 //! on meanwhile on what serves. There is no key here: who may reach the port may change the models.
 
-use std::path::Path;
-
 use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::{Value, json};
 
 use super::{intake, only};
 use crate::serve::app::{App, apart};
 use crate::serve::error::ApiError;
 use crate::serve::registry::{Change, ChangeError, ModelId, Registry};
-use crate::serve::wire::admin::{LoadRequest, ShadowRequest, VersionRequest, line, version};
+use crate::serve::wire::admin::{LoadRequest, ShadowRequest, Standing, Version, VersionRequest};
 use crate::serve::wire::json::Node;
 
 /// How every path here begins.
@@ -31,14 +28,14 @@ pub(super) fn register(config: &mut web::ServiceConfig) {
 
 /// `GET /admin/models`.
 async fn models(app: Data<App>) -> HttpResponse {
-    HttpResponse::Ok().json(standing(&app.registry))
+    HttpResponse::Ok().json(Standing::of(&app.registry))
 }
 
 /// `POST /admin/load`: answers when the version serves, or with why it does not.
 async fn load(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, ApiError> {
     let asked = LoadRequest::parse(body(&request, payload, &app).await?)?;
     let change = make_load(&app, asked).await?;
-    Ok(HttpResponse::Ok().json(version(&change.served, change.current)))
+    Ok(HttpResponse::Ok().json(Version::of(&change.served, change.current)))
 }
 
 /// Loads a bundle and waits for what came of it.
@@ -81,7 +78,7 @@ async fn body(request: &HttpRequest, payload: Payload, app: &App) -> Result<Node
 /// Makes a change and answers with how the models stand then.
 async fn changed(app: &App, change: impl FnOnce(&Registry) -> Result<(), ChangeError> + Send + 'static) -> Result<HttpResponse, ApiError> {
     make_change(app, change).await?;
-    Ok(HttpResponse::Ok().json(standing(&app.registry)))
+    Ok(HttpResponse::Ok().json(Standing::of(&app.registry)))
 }
 
 /// Makes a change, which may have to wait for a load.
@@ -91,16 +88,6 @@ pub(super) async fn make_change(
 ) -> Result<(), ApiError> {
     let registry = app.registry.clone();
     apart("limbic-change", move || change(&registry)).await?.map_err(refused)
-}
-
-fn standing(registry: &Registry) -> Value {
-    let name = |folder: &Path| folder.file_name().map(|name| name.to_string_lossy().into_owned());
-    let refused = registry.refused();
-    json!({
-        "default": registry.default().model.name,
-        "models": registry.list().iter().map(line).collect::<Vec<_>>(),
-        "refused": refused.iter().map(|(folder, reason)| json!({"bundle": name(folder), "reason": reason})).collect::<Vec<_>>(),
-    })
 }
 
 fn refused(error: ChangeError) -> ApiError {

@@ -47,7 +47,7 @@ impl Deadline {
         let limit = match headers.get(TIMEOUT) {
             None => times.deadline,
             Some(value) => {
-                let asked = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|&asked| asked > 0);
+                let asked = value.to_str().ok().and_then(|text| milliseconds(text.trim())).filter(|&asked| asked > 0);
                 let wrong = || {
                     let detail = format!("{TIMEOUT}: expected a whole number of milliseconds above zero");
                     ApiError::Invalid(vec![Violation::header(TIMEOUT, detail)])
@@ -95,6 +95,12 @@ impl Deadline {
     pub(super) fn passed(self) -> ApiError {
         ApiError::Deadline(u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX))
     }
+}
+
+/// A whole number; one too large to count is the largest, as it is capped anyway.
+fn milliseconds(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 fn priority(headers: &HeaderMap) -> Result<Priority, ApiError> {

@@ -14,6 +14,7 @@ mod lines;
 mod oip;
 mod openai;
 mod page;
+mod reference;
 mod repository;
 
 use actix_web::{HttpResponse, web};
@@ -97,6 +98,12 @@ pub(crate) enum Route {
     Ready,
     /// Prometheus.
     Metrics,
+    /// The API described to machines.
+    Document,
+    /// The same to people.
+    Docs,
+    /// Its files.
+    DocsFile,
     /// Changes to the models, all of them.
     Admin,
     /// Everything else.
@@ -111,7 +118,7 @@ struct Row {
 }
 
 impl Route {
-    const ALL: [Self; 37] = [
+    pub(crate) const ALL: [Self; 40] = [
         Self::Emotions,
         Self::Bulk,
         Self::LabelSets,
@@ -149,6 +156,9 @@ impl Route {
         Self::Live,
         Self::Ready,
         Self::Metrics,
+        Self::Document,
+        Self::Docs,
+        Self::DocsFile,
     ];
 
     /// The route that a router's pattern belongs to.
@@ -206,6 +216,9 @@ impl Route {
             Self::Live => tells("/health/live", Dialect::Problem),
             Self::Ready => tells("/health/ready", Dialect::Problem),
             Self::Metrics => tells("/metrics", Dialect::Problem),
+            Self::Document => tells("/openapi.json", Dialect::Problem),
+            Self::Docs => tells("/docs", Dialect::Problem),
+            Self::DocsFile => tells("/docs/{file:.*}", Dialect::Problem),
             Self::Admin => tells(admin::PREFIX, Dialect::Problem),
             Self::Unmatched => tells("unmatched", Dialect::Problem),
         }
@@ -265,11 +278,15 @@ pub(crate) fn register(config: &mut web::ServiceConfig, port: Port) {
             register_telling(config);
             if metrics {
                 register_metrics(config);
+                register_reference(config, web::get().to(reference::public::<true>), web::head().to(reference::public::<true>));
+            } else {
+                register_reference(config, web::get().to(reference::public::<false>), web::head().to(reference::public::<false>));
             }
         }
         Port::Admin => {
             admin::register(config);
             repository::register(config);
+            register_reference(config, web::get().to(reference::admin), web::head().to(reference::admin));
             register_metrics(config);
         }
     }
@@ -287,6 +304,17 @@ fn register_root(config: &mut web::ServiceConfig) {
 fn register_metrics(config: &mut web::ServiceConfig) {
     let metrics = web::resource(Route::Metrics.pattern()).route(web::get().to(about::metrics)).route(web::head().to(about::metrics));
     config.service(metrics.default_service(only("GET, HEAD")));
+}
+
+/// A port's document, and the page that shows it.
+fn register_reference(config: &mut web::ServiceConfig, get: actix_web::Route, head: actix_web::Route) {
+    let tell = |route: Route, get: actix_web::Route, head: actix_web::Route| {
+        web::resource(route.pattern()).route(get).route(head).default_service(only("GET, HEAD"))
+    };
+    config
+        .service(tell(Route::Document, get, head))
+        .service(tell(Route::Docs, web::get().to(reference::page), web::head().to(reference::page)))
+        .service(tell(Route::DocsFile, web::get().to(reference::file), web::head().to(reference::file)));
 }
 
 /// The routes that take a body.

@@ -6,8 +6,7 @@ use std::time::Instant;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::classify::{Ask, Classified, classify};
 use super::intake::{self, Deadline};
@@ -16,7 +15,7 @@ use crate::serve::app::App;
 use crate::serve::edge::Call;
 use crate::serve::error::{ApiError, Violation};
 use crate::serve::registry::Chosen;
-use crate::serve::wire::oip::{self, InferAnswer, InferRequest, Written};
+use crate::serve::wire::oip::{self, InferAnswer, InferRequest, ModelHealth, ServerHealth, Written};
 
 const JSON_BYTES: HeaderName = HeaderName::from_static("inference-header-content-length");
 
@@ -71,13 +70,13 @@ pub(super) async fn server() -> HttpResponse {
 
 /// `GET /v2/health/live`.
 pub(super) async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"live": true}))
+    HttpResponse::Ok().json(ServerHealth { live: true, ready: None })
 }
 
 /// `GET /v2/health/ready`.
 pub(super) async fn ready(app: Data<App>) -> Result<HttpResponse, ApiError> {
     let chosen = app.choose(None)?;
-    Ok(readiness(&app, &chosen, |ready| json!({"live": true, "ready": ready})))
+    Ok(readiness(&app, &chosen, |ready| ServerHealth { live: true, ready: Some(ready) }))
 }
 
 /// `GET /v2/models/{model}`.
@@ -89,10 +88,10 @@ pub(super) async fn model(app: Data<App>, named: Path<Named>) -> Result<HttpResp
 /// `GET /v2/models/{model}/ready`.
 pub(super) async fn model_ready(app: Data<App>, named: Path<Named>) -> Result<HttpResponse, ApiError> {
     let chosen = named.choose(&app)?;
-    Ok(readiness(&app, &chosen, |ready| json!({"name": chosen.model.name, "ready": ready})))
+    Ok(readiness(&app, &chosen, |ready| ModelHealth { name: &chosen.model.name, ready }))
 }
 
-fn readiness(app: &App, chosen: &Chosen, body: impl Fn(bool) -> serde_json::Value) -> HttpResponse {
+fn readiness<T: Serialize>(app: &App, chosen: &Chosen, body: impl Fn(bool) -> T) -> HttpResponse {
     if is_ready(app, chosen) {
         return HttpResponse::Ok().json(body(true));
     }

@@ -1,11 +1,15 @@
 //! The bodies of the admin routes: what an operator asks to change, and how the models stand.
 
-use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::check::{Faults, Members};
 use super::json::Node;
 use crate::serve::error::{ApiError, Violation};
-use crate::serve::registry::{Activate, Line, Previous, Served, Share};
+use crate::serve::registry::{Activate, Line, Previous, Registry, Served, Share};
 
 /// `POST /admin/load`.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +35,7 @@ impl LoadRequest {
                 Previous::Keep
             }
         };
-        members.finish("bundle, activate, previous", &mut faults);
+        members.finish(&mut faults);
         faults.finish()?;
         Ok(Self { bundle, activate, previous })
     }
@@ -52,7 +56,7 @@ impl VersionRequest {
         let mut members = Members::open(body, "", &mut faults);
         let model = required(&mut members, "model", &mut faults);
         let version = members.string("version", &mut faults);
-        members.finish("model, version", &mut faults);
+        members.finish(&mut faults);
         faults.finish()?;
         Ok(Self { model, version })
     }
@@ -99,13 +103,13 @@ impl ShadowRequest {
                 None
             }
         };
-        members.finish("model, with, percent", &mut faults);
+        members.finish(&mut faults);
         faults.finish()?;
         Ok(Self { model, with })
     }
 }
 
-fn required(members: &mut Members, name: &str, faults: &mut Faults) -> String {
+fn required(members: &mut Members, name: &'static str, faults: &mut Faults) -> String {
     let before = faults.is_empty();
     let value = members.string(name, faults);
     if value.is_none() && before == faults.is_empty() {
@@ -119,28 +123,104 @@ fn missing(name: &str) -> Violation {
 }
 
 /// One version.
-pub(crate) fn version(served: &Served, current: bool) -> Value {
-    let (info, depth) = (served.info(), served.engine.depth());
-    json!({
-        "model": info.name,
-        "version": info.version,
-        "digest": info.digest,
-        "precision": info.precision,
-        "engine": info.backend,
-        "bundle": served.folder().file_name().map(|name| name.to_string_lossy()),
-        "current": current,
-        "up": served.engine.is_up(),
-        "waiting": {"texts": depth.texts, "tokens": depth.tokens},
-        "load_seconds": info.load.as_secs_f64(),
-    })
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Version {
+    model: String,
+    version: String,
+    digest: String,
+    precision: &'static str,
+    /// What computes it.
+    engine: &'static str,
+    /// The folder that it was loaded from.
+    bundle: Option<String>,
+    /// Whether it answers for its name.
+    current: bool,
+    /// Whether it has a usable engine.
+    up: bool,
+    waiting: Waiting,
+    load_seconds: f64,
+}
+
+/// What waits for it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Waiting {
+    texts: usize,
+    tokens: usize,
 }
 
 /// One name with its versions and its shadow.
-pub(crate) fn line(line: &Line) -> Value {
-    let versions = line.all.iter().map(|served| version(served, std::sync::Arc::ptr_eq(served, &line.current)));
-    let shadow = line.shadow.as_ref().map(|shadow| {
-        let with = &shadow.with().model;
-        json!({"with": format!("{}@{}", with.name, with.version), "percent": shadow.share().as_percent()})
-    });
-    json!({"name": line.current.model.name, "versions": versions.collect::<Vec<_>>(), "shadow": shadow})
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ModelLine {
+    name: String,
+    versions: Vec<Version>,
+    shadow: Option<ShadowLine>,
+}
+
+/// Who sees a share of a model's requests.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ShadowLine {
+    /// `name@version`.
+    with: String,
+    percent: f64,
+}
+
+/// How the models stand.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Standing {
+    /// The name that answers when none is asked for.
+    default: String,
+    models: Vec<ModelLine>,
+    /// Bundles that were refused, and why.
+    refused: Vec<RefusedBundle>,
+}
+
+/// A bundle that cannot serve.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RefusedBundle {
+    bundle: Option<String>,
+    reason: String,
+}
+
+impl Version {
+    pub(crate) fn of(served: &Served, current: bool) -> Self {
+        let (info, depth) = (served.info(), served.engine.depth());
+        Self {
+            model: info.name,
+            version: info.version,
+            digest: info.digest,
+            precision: info.precision,
+            engine: info.backend,
+            bundle: folder_name(served.folder()),
+            current,
+            up: served.engine.is_up(),
+            waiting: Waiting { texts: depth.texts, tokens: depth.tokens },
+            load_seconds: info.load.as_secs_f64(),
+        }
+    }
+}
+
+impl ModelLine {
+    fn of(line: &Line) -> Self {
+        let versions = line.all.iter().map(|served| Version::of(served, Arc::ptr_eq(served, &line.current)));
+        let shadow = line.shadow.as_ref().map(|shadow| {
+            let with = &shadow.with().model;
+            ShadowLine { with: format!("{}@{}", with.name, with.version), percent: shadow.share().as_percent() }
+        });
+        Self { name: line.current.model.name.clone(), versions: versions.collect(), shadow }
+    }
+}
+
+impl Standing {
+    pub(crate) fn of(registry: &Registry) -> Self {
+        let refused = registry.refused();
+        Self {
+            default: registry.default().model.name.clone(),
+            models: registry.list().iter().map(ModelLine::of).collect(),
+            refused: refused.into_iter().map(|(folder, reason)| RefusedBundle { bundle: folder_name(&folder), reason }).collect(),
+        }
+    }
+}
+
+fn folder_name(folder: &Path) -> Option<String> {
+    folder.file_name().map(|name| name.to_string_lossy().into_owned())
 }

@@ -71,10 +71,12 @@ pub(crate) fn subject(pointer: &str) -> String {
     name
 }
 
-/// The members of one object that have not been taken yet.
+/// The members of one object that have not been taken yet, and the names of those that were asked
+/// for: what a checker asks for is what it knows.
 pub(crate) struct Members {
     pointer: String,
     rest: Vec<(String, Node)>,
+    known: Vec<&'static str>,
 }
 
 impl Members {
@@ -87,11 +89,12 @@ impl Members {
                 Vec::new()
             }
         };
-        Self { pointer: pointer.to_owned(), rest }
+        Self { pointer: pointer.to_owned(), rest, known: Vec::new() }
     }
 
     /// Takes a member out; `null` counts as absent. A name that stands twice is a fault.
-    pub(crate) fn take(&mut self, name: &str, faults: &mut Faults) -> Option<Node> {
+    pub(crate) fn take(&mut self, name: &'static str, faults: &mut Faults) -> Option<Node> {
+        self.known.push(name);
         let at = self.rest.iter().position(|(member, _)| member == name)?;
         let (_, node) = self.rest.remove(at);
         if self.rest.iter().any(|(member, _)| member == name) {
@@ -106,7 +109,7 @@ impl Members {
         step(&self.pointer, name)
     }
 
-    pub(crate) fn bool(&mut self, name: &str, default: bool, faults: &mut Faults) -> bool {
+    pub(crate) fn bool(&mut self, name: &'static str, default: bool, faults: &mut Faults) -> bool {
         match self.take(name, faults) {
             None => default,
             Some(Node::Bool(value)) => value,
@@ -117,7 +120,7 @@ impl Members {
         }
     }
 
-    pub(crate) fn number(&mut self, name: &str, faults: &mut Faults) -> Option<f64> {
+    pub(crate) fn number(&mut self, name: &'static str, faults: &mut Faults) -> Option<f64> {
         match self.take(name, faults)? {
             Node::Number(value) => Some(value),
             other => {
@@ -127,7 +130,7 @@ impl Members {
         }
     }
 
-    pub(crate) fn string(&mut self, name: &str, faults: &mut Faults) -> Option<String> {
+    pub(crate) fn string(&mut self, name: &'static str, faults: &mut Faults) -> Option<String> {
         match self.take(name, faults)? {
             Node::String(value) => Some(value),
             other => {
@@ -138,12 +141,12 @@ impl Members {
     }
 
     /// A whole number from 1 to `most`.
-    pub(crate) fn count(&mut self, name: &str, most: usize, faults: &mut Faults) -> Option<usize> {
+    pub(crate) fn count(&mut self, name: &'static str, most: usize, faults: &mut Faults) -> Option<usize> {
         self.whole(name, 1..=most, faults)
     }
 
     /// A whole number of a range.
-    pub(crate) fn whole(&mut self, name: &str, range: RangeInclusive<usize>, faults: &mut Faults) -> Option<usize> {
+    pub(crate) fn whole(&mut self, name: &'static str, range: RangeInclusive<usize>, faults: &mut Faults) -> Option<usize> {
         let node = self.take(name, faults)?;
         let pointer = self.pointer(name);
         let (least, most) = (*range.start(), *range.end());
@@ -163,7 +166,8 @@ impl Members {
     }
 
     /// Notes every member that nobody took.
-    pub(crate) fn finish(self, known: &str, faults: &mut Faults) {
+    pub(crate) fn finish(self, faults: &mut Faults) {
+        let known = self.known.join(", ");
         for (name, _) in &self.rest {
             if faults.is_full() {
                 return;

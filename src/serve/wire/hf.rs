@@ -36,8 +36,8 @@ impl HfRequest {
         let top_k = parameters.count("top_k", usize::MAX >> 12, &mut faults);
         // The older word for "all labels", which is what comes anyway.
         let _ = parameters.bool("return_all_scores", true, &mut faults);
-        parameters.finish("function_to_apply, top_k, return_all_scores", &mut faults);
-        members.finish("inputs, parameters, options", &mut faults);
+        parameters.finish(&mut faults);
+        members.finish(&mut faults);
         faults.finish()?;
         limits.check(inputs.pointer, &inputs.texts, |at| inputs.place(at))?;
         Ok(Self { inputs, scoring, top_k })

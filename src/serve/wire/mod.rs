@@ -1,6 +1,7 @@
 //! Twins of inner types, as they stand on the wire: what is read is checked member by member with
 //! a JSON pointer for everything wrong, what is written keeps its members' order.
 
+pub(super) mod about;
 pub(super) mod admin;
 pub(super) mod card;
 pub(super) mod check;

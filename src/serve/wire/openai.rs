@@ -5,6 +5,7 @@
 //! answer there and cannot here is refused.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::check::{Faults, Members, TextLimits};
 use super::emotions::{ByLabel, LongText, Names};
@@ -45,7 +46,7 @@ impl ClassifyRequest {
             Some(_) | None => None,
         };
         pass_over(&mut members, &mut faults);
-        members.finish("model, input, use_activation, truncate_prompt_tokens, truncation_side, priority, user, request_id", &mut faults);
+        members.finish(&mut faults);
         faults.finish()?;
         limits.check(inputs.pointer, &inputs.texts, |at| inputs.place(at))?;
         Ok(Self { inputs, scoring, long_text, priority })
@@ -67,7 +68,7 @@ impl ModerationRequest {
         let _ = members.string("model", &mut faults);
         let inputs = Inputs::parse(members.take("input", &mut faults), "/input", &mut faults);
         pass_over(&mut members, &mut faults);
-        members.finish("model, input, user, request_id", &mut faults);
+        members.finish(&mut faults);
         faults.finish()?;
         limits.check(inputs.pointer, &inputs.texts, |at| inputs.place(at))?;
         Ok(Self { inputs })
@@ -87,9 +88,9 @@ fn truncation(members: &mut Members, max_length: usize, faults: &mut Faults) -> 
     }
     match members.number("truncate_prompt_tokens", faults) {
         None => LongText::Refuse,
-        Some(tokens) if tokens == -1.0 || tokens >= max_length as f64 => LongText::Truncate,
+        Some(tokens) if tokens == -1.0 || tokens.fract() == 0.0 && tokens >= max_length as f64 => LongText::Truncate,
         Some(tokens) => {
-            let detail = format!("truncate_prompt_tokens is {tokens}: expected -1, or at least the model's {max_length}");
+            let detail = format!("truncate_prompt_tokens is {tokens}: expected -1, or a whole number from the model's {max_length} on");
             faults.note(Violation::at("/truncate_prompt_tokens", detail));
             LongText::Refuse
         }
@@ -97,10 +98,12 @@ fn truncation(members: &mut Members, max_length: usize, faults: &mut Faults) -> 
 }
 
 /// vLLM's answer; members are written in this order.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ClassifyAnswer<'a> {
     pub(crate) id: String,
+    /// `list`.
     pub(crate) object: &'static str,
+    /// Seconds since 1970.
     pub(crate) created: u64,
     pub(crate) model: &'a str,
     pub(crate) data: Vec<Classification<'a>>,
@@ -108,13 +111,15 @@ pub(crate) struct ClassifyAnswer<'a> {
 }
 
 /// One text's part of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Classification<'a> {
     index: usize,
     /// The likeliest label, decided or not.
     label: &'a str,
     /// The labels decided: ours, for a head of several.
+    #[schema(value_type = Vec<String>)]
     labels: Names<'a>,
+    /// Calibrated probabilities (or logits) in the bundle's label order.
     probs: Vec<f32>,
     num_classes: usize,
 }
@@ -129,7 +134,7 @@ impl<'a> Classification<'a> {
 }
 
 /// Tokens, by OpenAI's names.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct TokenUsage {
     prompt_tokens: usize,
     total_tokens: usize,
@@ -143,7 +148,7 @@ impl TokenUsage {
 }
 
 /// A moderation answer.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ModerationAnswer<'a> {
     pub(crate) id: String,
     pub(crate) model: &'a str,
@@ -151,10 +156,15 @@ pub(crate) struct ModerationAnswer<'a> {
 }
 
 /// One text's part of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Moderation<'a> {
+    /// Whether any label holds.
     flagged: bool,
+    /// Whether each label holds.
+    #[schema(value_type = BTreeMap<String, bool>)]
     categories: ByLabel<'a, bool>,
+    /// Each label's calibrated probability.
+    #[schema(value_type = BTreeMap<String, f32>)]
     category_scores: ByLabel<'a, f32>,
 }
 

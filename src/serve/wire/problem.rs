@@ -4,57 +4,81 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::check::subject;
 use crate::serve::error::{ApiError, Dialect, Place, Row, Violation};
 
 /// RFC 9457 problem details, with this API's extensions.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Problem<'a> {
+    /// `urn:limbic:problem:` and the code with hyphens.
     r#type: String,
+    /// The same for every occurrence of the code.
     title: &'static str,
     status: u16,
+    /// What was expected and what was found. Never a text of the request.
     detail: String,
+    /// A URN of this occurrence, made of the request id.
     instance: String,
+    /// For programs.
     code: &'static str,
     request_id: &'a str,
+    /// Whether the same request may succeed later.
     retryable: bool,
+    /// Everything that is wrong with the request, sixteen things at most.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault<'a>>,
 }
 
 /// One thing wrong with the request.
-#[derive(Serialize)]
-struct Fault<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Fault<'a> {
+    /// Where: a JSON pointer (RFC 6901) into the body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
     pointer: Option<&'a str>,
+    /// Where: a header's name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
     header: Option<&'a str>,
     detail: &'a str,
+    /// The limit passed, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64)]
     limit: Option<u64>,
+    /// What was found beside the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64)]
     actual: Option<u64>,
 }
 
-/// What the clients of Hugging Face, text-embeddings-inference and the Open Inference Protocol read.
-#[derive(Serialize)]
-struct Flat {
+/// What the clients of Hugging Face and the Open Inference Protocol read.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PlainError {
     error: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_type: Option<&'static str>,
+}
+
+/// What text-embeddings-inference's clients read.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TypedError {
+    error: String,
+    /// `Validation`, `Empty`, `Overloaded`, `Unhealthy` or `Backend`.
+    error_type: &'static str,
 }
 
 /// What OpenAI's clients read.
-#[derive(Serialize)]
-struct Wrapped {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OpenAiError {
     error: OpenAiFault,
 }
 
-#[derive(Serialize)]
-struct OpenAiFault {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OpenAiFault {
     message: String,
+    /// `invalid_request_error`, `rate_limit_error` or `server_error`.
     r#type: &'static str,
+    /// The member that is wrong, where one is.
     param: Option<String>,
     code: &'static str,
 }
@@ -72,15 +96,26 @@ pub(crate) fn render(error: &ApiError, dialect: Dialect, request_id: &str) -> Ht
     if error.leaves_body() {
         response.force_close();
     }
-    let kind = if dialect == Dialect::Problem { "application/problem+json" } else { "application/json" };
-    response.content_type(kind);
-    let json = match dialect {
+    response.content_type(content_type(dialect)).body(body(error, dialect, request_id))
+}
+
+/// What an error's body calls itself.
+pub(crate) const fn content_type(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Problem => "application/problem+json",
+        Dialect::HuggingFace | Dialect::Tei | Dialect::OpenInference | Dialect::OpenAi => "application/json",
+    }
+}
+
+/// An error's body.
+pub(crate) fn body(error: &ApiError, dialect: Dialect, request_id: &str) -> String {
+    let row = error.row(dialect);
+    match dialect {
         Dialect::Problem => text(&Problem::of(error, request_id)),
-        Dialect::HuggingFace | Dialect::OpenInference => text(&Flat { error: error.to_string(), error_type: None }),
-        Dialect::Tei => text(&Flat { error: error.to_string(), error_type: Some(row.tei) }),
-        Dialect::OpenAi => text(&Wrapped { error: OpenAiFault::of(error, row) }),
-    };
-    response.body(json)
+        Dialect::HuggingFace | Dialect::OpenInference => text(&PlainError { error: error.to_string() }),
+        Dialect::Tei => text(&TypedError { error: error.to_string(), error_type: row.tei }),
+        Dialect::OpenAi => text(&OpenAiError { error: OpenAiFault::of(error, row) }),
+    }
 }
 
 impl<'a> Problem<'a> {

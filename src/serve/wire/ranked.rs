@@ -2,6 +2,7 @@
 //! clients read.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::decide::{Decider, Logits, Probabilities};
 use crate::spec::Activation;
@@ -18,9 +19,10 @@ pub(crate) enum Scoring {
 }
 
 /// One label of one text.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Ranked<'a> {
     label: &'a str,
+    /// Calibrated probability, or what the request asked for instead.
     score: f32,
 }
 

@@ -5,7 +5,9 @@
 //! `["a", "b"]` is one text and its pair, so here it is refused with a hint, and a batch is
 //! `[["a"], ["b"]]`.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::check::{Faults, Members, TextLimits};
 use super::emotions::LongText;
@@ -44,13 +46,11 @@ impl TeiRequest {
         let inputs = members.take("inputs", &mut faults);
         let (texts, shape) = texts(inputs, &mut faults);
         let long_text = if members.bool("truncate", true, &mut faults) { LongText::Truncate } else { LongText::Refuse };
-        if let Some(word) = members.string("truncation_direction", &mut faults)
-            && !word.eq_ignore_ascii_case("right")
-        {
+        if members.string("truncation_direction", &mut faults).is_some_and(|word| word != "right" && word != "Right") {
             faults.note(Violation::at("/truncation_direction", "truncation_direction: only \"right\" is supported"));
         }
         let scoring = if members.bool("raw_scores", false, &mut faults) { Scoring::Raw } else { Scoring::Calibrated };
-        members.finish("inputs, truncate, truncation_direction, raw_scores", &mut faults);
+        members.finish(&mut faults);
         faults.finish()?;
         let request = Self { texts, shape, scoring, long_text };
         limits.check("/inputs", &request.texts, |at| request.pointer(at))?;
@@ -66,28 +66,69 @@ impl TeiRequest {
     }
 }
 
-/// `GET /info`. The type is what engines compute in, whatever the weights are stored as.
-pub(crate) fn info(model: &ServedModel, settings: &Settings) -> Value {
+/// `GET /info`, by that server's names.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Info<'a> {
+    model_id: &'a str,
+    model_sha: &'a str,
+    /// What engines compute in, whatever the weights are stored as.
+    model_dtype: &'static str,
+    served_model_name: &'a str,
+    model_type: ModelType,
+    /// Texts that may wait.
+    max_concurrent_requests: usize,
+    /// Tokens that the model reads of a text.
+    max_input_length: usize,
+    max_batch_tokens: usize,
+    max_batch_requests: Option<usize>,
+    /// Texts a request.
+    max_client_batch_size: usize,
+    auto_truncate: bool,
+    tokenization_workers: usize,
+    version: &'static str,
+    sha: Option<&'static str>,
+    docker_label: Option<&'static str>,
+}
+
+/// What kind of model it is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ModelType {
+    classifier: Classifier,
+}
+
+/// Its labels.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Classifier {
+    #[schema(value_type = BTreeMap<String, String>)]
+    id2label: Map<String, Value>,
+    #[schema(value_type = BTreeMap<String, usize>)]
+    label2id: Map<String, Value>,
+}
+
+/// The default model and this server's limits.
+pub(crate) fn info<'a>(model: &'a ServedModel, settings: &Settings) -> Info<'a> {
     let names = model.decider.labels().names();
-    let by_id: Map<String, Value> = names.iter().enumerate().map(|(id, name)| (id.to_string(), json!(name))).collect();
-    let by_name: Map<String, Value> = names.iter().enumerate().map(|(id, name)| (name.clone(), json!(id))).collect();
-    json!({
-        "model_id": model.name,
-        "model_sha": model.digest,
-        "model_dtype": "float32",
-        "served_model_name": model.name,
-        "model_type": {"classifier": {"id2label": by_id, "label2id": by_name}},
-        "max_concurrent_requests": settings.queue.texts,
-        "max_input_length": model.encoder.max_length(),
-        "max_batch_tokens": settings.batch_tokens,
-        "max_batch_requests": null,
-        "max_client_batch_size": settings.limits.texts,
-        "auto_truncate": true,
-        "tokenization_workers": settings.async_workers,
-        "version": env!("CARGO_PKG_VERSION"),
-        "sha": null,
-        "docker_label": null,
-    })
+    let classifier = Classifier {
+        id2label: names.iter().enumerate().map(|(id, name)| (id.to_string(), json!(name))).collect(),
+        label2id: names.iter().enumerate().map(|(id, name)| (name.clone(), json!(id))).collect(),
+    };
+    Info {
+        model_id: &model.name,
+        model_sha: &model.digest,
+        model_dtype: "float32",
+        served_model_name: &model.name,
+        model_type: ModelType { classifier },
+        max_concurrent_requests: settings.queue.texts.get(),
+        max_input_length: model.encoder.max_length(),
+        max_batch_tokens: settings.batch_tokens.get(),
+        max_batch_requests: None,
+        max_client_batch_size: settings.limits.texts.get(),
+        auto_truncate: true,
+        tokenization_workers: settings.async_workers.get(),
+        version: env!("CARGO_PKG_VERSION"),
+        sha: None,
+        docker_label: None,
+    }
 }
 
 fn texts(inputs: Option<Node>, faults: &mut Faults) -> (Vec<String>, Shape) {
@@ -119,7 +160,6 @@ fn batch(list: Vec<Node>, hint: &str, faults: &mut Faults) -> Vec<String> {
         }
         let pointer = format!("/inputs/{at}");
         match node {
-            Node::String(text) => texts.push(text),
             Node::Array(inner) => {
                 let inner = strings(inner, &pointer, faults);
                 if inner.len() != 1 && faults.is_empty() {

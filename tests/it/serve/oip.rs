@@ -103,7 +103,7 @@ fn what_is_wrong_is_400_and_says_what() {
         (input(json!({"shape": [1, 1, 1]})), "expected [n] or [n, 1]"),
         (input(json!({"shape": [-1]})), "expected [n] or [n, 1]"),
         (input(json!({"shape": [1e300]})), "expected [n] or [n, 1]"),
-        (input(json!({"data": [1]})), "expected a string, found a number"),
+        (input(json!({"data": [1]})), "expected a string, or a list of one, found a number"),
         (input(json!({"data": "a"})), "expected a list of strings"),
         (input(json!({"data": [""]})), "is empty"),
         (input(json!({"data": [], "shape": [0]})), "at least one text"),

@@ -54,7 +54,7 @@ fn load_and_unload_are_the_admin_routes_in_other_words() {
     refused("/v2/repository/models/fear/unload", "", 404, "no model \"fear\" is loaded");
     refused("/v2/repository/models/nothing/load", "", 404, "no bundle \"nothing\"");
     refused("/v2/repository/models/..%2Fjoy-2/load", "", 404, "no bundle");
-    refused("/v2/repository/models/joy-2/load", "{\"parameters\": {\"config\": \"{}\"}}", 400, "a bundle is what it is");
+    refused("/v2/repository/models/joy-2/load", "{\"parameters\": {\"config\": \"{}\"}}", 400, "parameters.config is unknown here");
     refused("/v2/repository/index", "[]", 400, "expected an object");
     refused("/v2/repository/index", "{\"ready\": 1}", 400, "ready: expected a boolean");
     // Not on the port that everybody reaches.

@@ -94,6 +94,8 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("unicode_normalization", &["text"]),
     ("unicode_segmentation", &["text"]),
     ("ureq", &["train"]),
+    ("utoipa", &["serve"]),
+    ("utoipa_swagger_ui", &["serve"]),
     ("uuid", &["serve"]),
     ("zip", &["nn"]),
 ];

@@ -96,7 +96,7 @@ impl Reader {
             Some("mean") => Aggregation::Mean,
             Some(_) => unknown("/window/aggregation", "\"max\" or \"mean\"", self.aggregation, faults),
         };
-        members.finish("stride, aggregation", faults);
+        members.finish(faults);
     }
 }
 
@@ -150,7 +150,7 @@ impl Explain {
 pub(super) fn abstain(members: &mut Members, decides: bool, faults: &mut Faults) -> Option<AbstainPolicy> {
     let mut inner = Members::open(members.take("abstain", faults)?, "/abstain", faults);
     let policy = AbstainPolicy { margin: inner.share("margin", faults), score: inner.share("score", faults) };
-    inner.finish("margin, score", faults);
+    inner.finish(faults);
     if policy == AbstainPolicy::default() && faults.is_empty() {
         faults.note(Violation::at("/abstain", "abstain: expected margin, score or both"));
     }
@@ -179,7 +179,7 @@ pub(super) fn label_set(members: &mut Members, model: &ServedModel, faults: &mut
 
 impl Members {
     /// A number in `[0, 1]`.
-    pub(crate) fn share(&mut self, name: &str, faults: &mut Faults) -> Option<f64> {
+    pub(crate) fn share(&mut self, name: &'static str, faults: &mut Faults) -> Option<f64> {
         let node = self.take(name, faults)?;
         let pointer = self.pointer(name);
         match node {

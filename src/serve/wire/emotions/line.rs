@@ -1,6 +1,7 @@
 //! One line of `POST /v1/emotions/bulk`, going in and coming out.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::serve::error::ApiError;
 use crate::serve::wire::check::{Faults, Members};
@@ -8,19 +9,20 @@ use crate::serve::wire::json::Node;
 use crate::serve::wire::problem::Problem;
 
 /// What became of one line.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct BulkLine<'a, A> {
     /// Its number, from 1; blank lines are counted and not answered.
     pub(crate) line: usize,
     /// The caller's own name for it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
     pub(crate) id: Option<&'a str>,
     #[serde(flatten)]
     pub(crate) outcome: Outcome<'a, A>,
 }
 
 /// An answer, or why there is none.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome<'a, A> {
     /// The native answer.

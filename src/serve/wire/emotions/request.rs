@@ -12,8 +12,6 @@ use crate::serve::wire::inputs::Inputs;
 use crate::serve::wire::json::Node;
 use crate::spec::{LabelSet, MAX_LABELS};
 
-const KNOWN: &str = "input, model, thresholds, top_k, logits, granularity, long_text, window, explain, abstain, label_set";
-
 /// A checked request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct EmotionsRequest {
@@ -35,9 +33,9 @@ impl EmotionsRequest {
     pub(crate) fn parse(body: Node, model: &ServedModel, limits: TextLimits) -> Result<Self, ApiError> {
         let mut faults = Faults::default();
         let mut members = Members::open(body, "", &mut faults);
+        let inputs = Inputs::parse(members.take("input", &mut faults), "/input", &mut faults);
         // Looked up already; here it is only checked to be a string, and to stand once.
         let _ = members.string("model", &mut faults);
-        let inputs = Inputs::parse(members.take("input", &mut faults), "/input", &mut faults);
         let deciding = Deciding::parse(members.take("thresholds", &mut faults), model, &mut faults);
         let top_k = members.count("top_k", MAX_LABELS, &mut faults);
         let logits = members.bool("logits", false, &mut faults);
@@ -46,7 +44,7 @@ impl EmotionsRequest {
         let labels = label_set.as_ref().map_or(model.decider.labels(), |(_, map)| map.labels());
         let explain = explain(&mut members, labels, reader, &mut faults);
         let abstain = asked::abstain(&mut members, deciding != Deciding::Nothing, &mut faults);
-        members.finish(KNOWN, &mut faults);
+        members.finish(&mut faults);
         faults.finish()?;
         let limits = if matches!(reader.long_text, LongText::Window { .. }) { limits.through_windows() } else { limits };
         limits.check(inputs.pointer, &inputs.texts, |at| inputs.place(at))?;

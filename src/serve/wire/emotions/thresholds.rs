@@ -2,6 +2,7 @@
 //! of those that decided.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::by_label::ByLabel;
 use crate::decide::Thresholds;
@@ -88,9 +89,12 @@ pub(super) fn check_share(value: f64, pointer: &str, faults: &mut Faults) {
 }
 
 /// The thresholds that decided, and whose they were.
-#[derive(Serialize, Clone)]
+#[derive(Serialize, Clone, ToSchema)]
 pub(crate) struct ThresholdsUsed<'a> {
+    /// `bundle`, `request` or `none`.
     source: &'static str,
+    /// By label of the model; empty with `none`.
+    #[schema(value_type = BTreeMap<String, f64>)]
     values: ByLabel<'a, f64>,
 }
 

@@ -1,6 +1,7 @@
 //! The outputs, and how JSON gives them: in itself, or as bytes behind it.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::request::{InferRequest, Output, Tensor};
 use super::tensor;
@@ -25,10 +26,12 @@ pub(super) struct OutputTensor {
 }
 
 /// Elements, row-major.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum Data {
+pub(crate) enum Data {
+    /// Probabilities.
     Fp32(Vec<f32>),
+    /// Lists of labels, or `score:index:label`.
     Bytes(Vec<String>),
 }
 
@@ -49,27 +52,39 @@ impl Data {
 }
 
 /// The answer as JSON; members are written in this order.
-#[derive(Serialize)]
-struct Body<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = InferAnswer)]
+pub(crate) struct InferBody<'a> {
     model_name: &'a str,
     model_version: &'a str,
+    /// The request's own, where it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
     id: Option<&'a str>,
     outputs: Vec<Part<'a>>,
 }
 
-#[derive(Serialize)]
+/// One output.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OutputTensor)]
 struct Part<'a> {
+    /// `probabilities` or `labels`.
     name: &'static str,
+    /// `FP32` or `BYTES`.
     datatype: &'static str,
     shape: &'a [usize],
+    /// Where the elements stand behind the JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = BinarySize)]
     parameters: Option<BinarySize>,
+    /// Row-major, where the elements stand here.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Data)]
     data: Option<&'a Data>,
 }
 
-#[derive(Serialize)]
+/// How many bytes behind the JSON are this output's.
+#[derive(Serialize, ToSchema)]
 struct BinarySize {
     binary_data_size: usize,
 }
@@ -101,7 +116,7 @@ impl<'a> InferAnswer<'a> {
             Part { name, datatype: data.datatype(), shape, parameters, data: inline }
         });
         let outputs = outputs.collect();
-        let body = Body { model_name: self.model_name, model_version: self.model_version, id: self.id, outputs };
+        let body = InferBody { model_name: self.model_name, model_version: self.model_version, id: self.id, outputs };
         let mut body = serde_json::to_vec(&body).expect("an answer has string keys: this is a bug");
         let json_bytes = binary.as_ref().map(|_| body.len());
         body.extend(binary.unwrap_or_default());

@@ -11,17 +11,19 @@
 //! | `tensor` | BYTES in both forms |
 //! | `answer` | the outputs in both forms |
 //! | `message` | request and answer as messages |
-//! | `metadata` | what the server and the model say of themselves |
+//! | `metadata`, `health` | what the server and the model say of themselves |
 //! | `repository` | which models there are, and what a change to that says |
 
 mod answer;
+mod health;
 mod message;
 mod metadata;
 mod repository;
 mod request;
 mod tensor;
 
-pub(crate) use answer::{InferAnswer, Written};
+pub(crate) use answer::{InferAnswer, InferBody, Written};
+pub(crate) use health::{ModelHealth, ServerHealth};
 pub(crate) use message::{message, parse as parse_message};
 pub(crate) use metadata::{model, server};
 pub(crate) use repository::{IndexEntry, asks_ready, check_change, serving};

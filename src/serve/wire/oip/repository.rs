@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::serve::error::ApiError;
 use crate::serve::registry::{Line, Served};
@@ -12,10 +13,12 @@ use crate::serve::wire::check::{Faults, Members};
 use crate::serve::wire::json::Node;
 
 /// One version that serves, or a bundle that could.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct IndexEntry {
+    /// Of the model, or of a folder that is not loaded.
     name: String,
     version: String,
+    /// `READY` or `UNAVAILABLE`.
     state: &'static str,
     reason: String,
 }
@@ -54,7 +57,7 @@ pub(crate) fn asks_ready(body: Node) -> Result<bool, ApiError> {
     let mut faults = Faults::default();
     let mut members = Members::open(body, "", &mut faults);
     let ready = members.bool("ready", false, &mut faults);
-    members.finish("ready", &mut faults);
+    members.finish(&mut faults);
     faults.finish().map(|()| ready)
 }
 
@@ -66,10 +69,10 @@ pub(crate) fn check_change(body: Node) -> Result<(), ApiError> {
     let mut faults = Faults::default();
     let mut members = Members::open(body, "", &mut faults);
     let parameters = members.take("parameters", &mut faults).unwrap_or_else(|| Node::Object(Vec::new()));
-    members.finish("parameters", &mut faults);
+    members.finish(&mut faults);
     let mut parameters = Members::open(parameters, "/parameters", &mut faults);
     // No model here is made of others.
     let _ = parameters.bool("unload_dependents", false, &mut faults);
-    parameters.finish("unload_dependents: a bundle is what it is", &mut faults);
+    parameters.finish(&mut faults);
     faults.finish()
 }

@@ -42,21 +42,30 @@ pub(super) fn unpacked(mut bytes: &[u8], pointer: &str, faults: &mut Faults) -> 
     strings
 }
 
-/// The strings of a JSON list, which may be nested as the tensor is.
+/// The strings of a JSON list, of `[n]` or `[n, 1]`: each by itself, or alone in a list.
 pub(super) fn flat(list: Vec<Node>, pointer: &str, faults: &mut Faults) -> Vec<String> {
     let mut strings = Vec::with_capacity(list.len());
     for (at, node) in list.into_iter().enumerate() {
         if faults.is_full() {
             break;
         }
-        let pointer = format!("{pointer}/{at}");
-        match node {
-            Node::String(string) => strings.push(string),
-            Node::Array(inner) => strings.extend(flat(inner, &pointer, faults)),
-            other => faults.mistyped(&pointer, "a string", &other),
+        match alone(node) {
+            Ok(string) => strings.push(string),
+            Err(other) => faults.mistyped(&format!("{pointer}/{at}"), "a string, or a list of one", &other),
         }
     }
     strings
+}
+
+fn alone(node: Node) -> Result<String, Node> {
+    match node {
+        Node::String(string) => Ok(string),
+        Node::Array(mut inner) if inner.len() == 1 => match inner.remove(0) {
+            Node::String(string) => Ok(string),
+            other => Err(other),
+        },
+        other => Err(other),
+    }
 }
 
 #[cfg(test)]
