@@ -17,7 +17,7 @@ pub(super) fn operations(scope: &Scope) -> Vec<Operation> {
     let change = |path: &str, id, summary, takes, examples| {
         let taken = Taken { content_type: JSON, schema: Some(takes), examples };
         let told = operation(scope, (HttpMethod::Post, path), id, summary, (JSON, Shape::Of("Standing")));
-        Operation { takes: vec![taken], refusals: Refusals::Change, ..told }
+        Operation { takes: vec![taken], needs_body: true, refusals: Refusals::Change, ..told }
     };
     let name = scope.names.first().map_or("tweets", String::as_str);
     let version = scope.versions.first().map_or("1", String::as_str);
@@ -28,6 +28,7 @@ pub(super) fn operations(scope: &Scope) -> Vec<Operation> {
     let repository = |route: Route, id, summary, takes, named: &[&str]| Operation {
         tag: "open inference",
         dialect: Dialect::OpenInference,
+        needs_body: false,
         parameters: named.iter().map(|name| parameters::path(name, scope)).collect(),
         answers: vec![Answer { status: 200, description: "Done.", bodies: Vec::new(), timed: false }],
         ..change(route.pattern(), id, summary, takes, Vec::new())
@@ -67,6 +68,7 @@ fn operation(
         description: "",
         parameters: Vec::new(),
         takes: Vec::new(),
+        needs_body: false,
         answers: vec![Answer { status: 200, description: "The answer.", bodies: vec![body], timed: false }],
         refusals: Refusals::None,
         dialect: Dialect::Problem,

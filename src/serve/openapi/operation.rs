@@ -23,6 +23,8 @@ pub(super) struct Operation {
     pub(super) description: &'static str,
     pub(super) parameters: Vec<Parameter>,
     pub(super) takes: Vec<Taken>,
+    /// Whether no body at all is a mistake.
+    pub(super) needs_body: bool,
     pub(super) answers: Vec<Answer>,
     pub(super) refusals: Refusals,
     pub(super) dialect: Dialect,
@@ -114,7 +116,7 @@ impl Operation {
     }
 
     fn body(&self) -> Option<RequestBody> {
-        let body = RequestBodyBuilder::new().required(Some(Required::True));
+        let body = RequestBodyBuilder::new().required(Some(if self.needs_body { Required::True } else { Required::False }));
         let with = |body: RequestBodyBuilder, taken: &Taken| body.content(taken.content_type, taken.content());
         (!self.takes.is_empty()).then(|| self.takes.iter().fold(body, with).build())
     }
