@@ -47,6 +47,10 @@ fixtures:
     .cache/ref/bin/python scripts/fixtures/metrics.py > tests/it/fixtures/metrics.json
     .cache/ref/bin/python scripts/fixtures/text.py .cache/base/all-MiniLM-L6-v2 > tests/it/fixtures/text.json
 
+# Write docs/configuration.md again from the options of limbic-serve.
+docs:
+    UPDATE_DOCS=1 cargo test --locked --test it -- serve::configuration::the_page_of_all_options_is_what_they_are
+
 # Training speed beside PyTorch in one run, alternating: step time, tokens/s, peak memory.
 bench-train *args:
     scripts/ref_env

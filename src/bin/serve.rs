@@ -2,7 +2,7 @@
 //!
 //! The edge of the server: signals, environment, standard streams and the exit status live here.
 
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stderr, stdin, stdout};
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -10,10 +10,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
-use limbic::serve::args::{Command, LogArgs, LogFormat, ServeArgs, ServingArgs, Surroundings};
+use limbic::serve::args::{Command, LogArgs, LogFormat, Parsed, ServingArgs, Surroundings, Unparsed, parse};
 use limbic::serve::threads::Cores;
-use limbic::serve::{self, ServeConfig, Service, Sockets, probe};
+use limbic::serve::{self, ServeConfig, Service, Sockets, access, probe};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
@@ -22,20 +21,28 @@ use tracing_subscriber::prelude::*;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let args = ServeArgs::parse();
-    let outcome = match args.command {
-        Some(Command::Healthcheck(check)) => probe::probe(&check.target()).map_err(anyhow::Error::from),
-        None => {
-            start_logging(&args.log);
-            serve(args.serving)
-        }
-    };
-    match outcome {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The chain on one line, for whoever reads a container's last words.
             let _ = writeln!(stderr(), "limbic-serve: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let Parsed { args, page } = match parse(std::env::args_os()) {
+        Err(Unparsed::Usage(said)) => said.exit(),
+        parsed => parsed?,
+    };
+    match args.command {
+        Some(Command::Healthcheck(check)) => Ok(probe::probe(&check.target())?),
+        Some(Command::Key(key)) => Ok(key.run(access::draw()?, stdin().lock(), stdout().lock())?),
+        None if args.print_config => Ok(stdout().write_all(page.as_bytes())?),
+        None => {
+            start_logging(&args.log);
+            serve(args.serving)
         }
     }
 }
@@ -59,15 +66,12 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
 /// Where and what, then how: the first line is what scripts read.
 fn say(sockets: &Sockets, service: &Service, config: &ServeConfig) -> Result<()> {
     let mut out = stdout().lock();
+    let scheme = if config.safety.tls.is_some() { "https" } else { "http" };
     let [first, others @ ..] = &*service.summary() else { bail!("nothing is served: this is a bug") };
-    writeln!(out, "listening on http://{} {first}", sockets.api.local_addr()?)?;
+    writeln!(out, "listening on {scheme}://{} {first}", sockets.api.local_addr()?)?;
     others.iter().try_for_each(|line| writeln!(out, "also {line}"))?;
-    if let Some(admin) = &sockets.admin {
-        writeln!(out, "admin on http://{}", admin.local_addr()?)?;
-    }
-    if let Some(grpc) = &sockets.grpc {
-        writeln!(out, "grpc on {}", grpc.local_addr()?)?;
-    }
+    sockets.admin.iter().try_for_each(|admin| writeln!(out, "admin on {scheme}://{}", admin.local_addr()?))?;
+    sockets.grpc.iter().try_for_each(|grpc| writeln!(out, "grpc on {}", grpc.local_addr()?))?;
     writeln!(out, "threads {}", config.threads)?;
     Ok(out.flush()?)
 }

@@ -13,8 +13,10 @@ use actix_web::{App as ActixApp, HttpServer, web};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use super::boot::{ServeError, Service};
+use super::access::{Access, Standing, Who};
+use super::boot::{Safety, ServeError, Service};
 use super::config::{Limits, Settings};
+use super::cors::Cors;
 use super::edge;
 use super::error::ApiError;
 use super::registry::{Chosen, ModelId, Registry};
@@ -22,6 +24,7 @@ use super::routes::grpc::{self, Listening};
 use super::routes::{self, Port};
 use super::shutdown::Lifecycle;
 use super::telemetry::Telemetry;
+use super::tls::Tls;
 use super::wire::check::TextLimits;
 
 /// How long answered connections get to take their last bytes.
@@ -38,12 +41,28 @@ pub(crate) struct App {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) settings: Settings,
     pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) access: Arc<Access>,
+    pub(crate) cors: Arc<Cors>,
+    /// Which of the sockets this is behind.
+    pub(crate) port: Port,
 }
 
 impl App {
     pub(crate) fn text_limits(&self) -> TextLimits {
         let Limits { texts, characters, windowed_characters, .. } = self.settings.limits;
         TextLimits { texts: texts.get(), characters, windowed_characters }
+    }
+
+    /// Takes texts from a key's rate, and counts them.
+    ///
+    /// # Errors
+    /// As [`Access::spend`].
+    pub(crate) fn spend(&self, who: Who, texts: usize) -> Result<Option<Standing>, ApiError> {
+        let standing = self.access.spend(who, texts)?;
+        if let Some(key) = self.access.name(who) {
+            self.telemetry.key_texts(key, texts);
+        }
+        Ok(standing)
     }
 
     /// Who answers a request that names `model`, as `name` or `name@version`, or none.
@@ -87,11 +106,20 @@ impl From<TcpListener> for Sockets {
 /// was still in flight at the end of the drain.
 pub async fn run(sockets: impl Into<Sockets>, service: Service, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let Sockets { api, admin, grpc } = sockets.into();
-    let app = App { registry: service.registry, telemetry: service.telemetry, settings: service.settings, lifecycle: Arc::default() };
-    let metrics_here = admin.is_none();
-    let mut server = listen(api, app.clone(), Port::Api { metrics: metrics_here })?;
+    let Safety { access, cors, tls } = service.safety;
+    let app = App {
+        registry: service.registry,
+        telemetry: service.telemetry,
+        settings: service.settings,
+        lifecycle: Arc::default(),
+        access: Arc::new(access),
+        cors: Arc::new(cors),
+        port: Port::Api { metrics: admin.is_none() },
+    };
+    let mut server = listen(api, app.clone(), tls.as_ref())?;
     // With a count of its own: a load that takes minutes does not hold the drain up.
-    let admin = admin.map(|socket| listen(socket, App { lifecycle: Arc::default(), ..app.clone() }, Port::Admin)).transpose()?;
+    let operators = App { lifecycle: Arc::default(), cors: Arc::default(), port: Port::Admin, ..app.clone() };
+    let admin = admin.map(|socket| listen(socket, operators, tls.as_ref())).transpose()?;
     let admin = admin.map(|server| (server.handle(), tokio::spawn(server)));
     let grpc = grpc.map(|socket| grpc::listen(socket, app.clone())).transpose().map_err(ServeError::Listen)?;
     let handle = server.handle();
@@ -114,7 +142,8 @@ pub async fn run(sockets: impl Into<Sockets>, service: Service, shutdown: impl F
     drained
 }
 
-fn listen(socket: TcpListener, app: App, port: Port) -> Result<Server, ServeError> {
+fn listen(socket: TcpListener, app: App, tls: Option<&Tls>) -> Result<Server, ServeError> {
+    let port = app.port;
     let (times, workers) = (app.settings.times, app.settings.async_workers.get());
     let shared = web::Data::new(app);
     let make =
@@ -129,7 +158,11 @@ fn listen(socket: TcpListener, app: App, port: Port) -> Result<Server, ServeErro
         .h1_allow_half_closed(false)
         .shutdown_timeout(CLOSE_SECONDS)
         .disable_signals();
-    Ok(server.listen(socket).map_err(ServeError::Listen)?.run())
+    let server = match tls {
+        None => server.listen(socket),
+        Some(tls) => tls.server().and_then(|config| server.listen_rustls_0_23(socket, config)),
+    };
+    Ok(server.map_err(ServeError::Listen)?.run())
 }
 
 async fn drain(app: &App, (handle, grpc): (ServerHandle, Option<Listening>)) -> Result<(), ServeError> {

@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::config::{EngineConfig, ModelsConfig, ServeConfig, Settings};
+use super::access::{Access, AccessError};
+use super::config::{EngineConfig, ModelsConfig, SafetyConfig, ServeConfig, Settings};
+use super::cors::Cors;
 use super::engine::{BackendFactory, Crew};
 use super::model::ServedModel;
 use super::registry::{Loader, ModelsFolder, Opened, Opener, Registry, Sources, Watch};
 use super::telemetry::traces::{Traces, TracesError};
 use super::telemetry::{ModelInfo, Telemetry};
+use super::tls::{Tls, TlsError};
 use crate::backend::{self, Backend, BackendError};
 use crate::bundle::{Bundle, BundleError};
 use crate::text::{Batch, Encoding, TextError};
@@ -59,6 +62,12 @@ pub enum ServeError {
         /// The names there are.
         known: String,
     },
+    /// The keys do not fit together.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The certificate or its key cannot be used.
+    #[error("TLS cannot be served")]
+    Tls(#[from] TlsError),
     /// The socket could not be served on.
     #[error("the server cannot listen")]
     Listen(#[source] io::Error),
@@ -83,6 +92,7 @@ pub struct Service {
     pub(super) registry: Arc<Registry>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) settings: Settings,
+    pub(super) safety: Safety,
     /// Ends with the service.
     _watch: Option<Watch>,
 }
@@ -94,12 +104,14 @@ impl Service {
     /// # Errors
     /// [`ServeError`] naming what is missing or wrong.
     pub fn open(config: &ServeConfig) -> Result<Self, ServeError> {
+        // Before minutes are spent on models.
+        let safety = Safety::new(&config.safety, &config.settings, config.admin.is_some())?;
         let traces = config.traces.as_ref().map(Traces::start).transpose()?;
         let telemetry = traces.into_iter().fold(Telemetry::new(), Telemetry::traced);
-        Self::start_telling(opener(&config.engine), &config.models, config.settings, telemetry)
+        Ok(Self { safety, ..Self::start_telling(opener(&config.engine), &config.models, config.settings, telemetry)? })
     }
 
-    /// The same with any way to open a bundle.
+    /// The same with any way to open a bundle, and open to everybody until [`Service::guarded`].
     ///
     /// # Errors
     /// [`ServeError`].
@@ -118,7 +130,16 @@ impl Service {
         let sources = Sources { bundle: models.bundle.clone(), folder, default: models.default.clone() };
         let registry = Arc::new(Registry::start(loader, sources)?);
         let watch = models.watch.map(|every| Watch::start(Arc::clone(&registry), every)).transpose().map_err(ServeError::Worker)?;
-        Ok(Self { registry, telemetry, settings, _watch: watch })
+        Ok(Self { registry, telemetry, settings, safety: Safety::default(), _watch: watch })
+    }
+
+    /// The same behind keys, TLS and a list of origins. `admin` says whether it will have the operator's
+    /// port.
+    ///
+    /// # Errors
+    /// [`ServeError::Access`] or [`ServeError::Tls`].
+    pub fn guarded(self, config: &SafetyConfig, admin: bool) -> Result<Self, ServeError> {
+        Ok(Self { safety: Safety::new(config, &self.settings, admin)?, ..self })
     }
 
     /// One line a version: model, version, digest, engine, precision; the default first.
@@ -130,6 +151,22 @@ impl Service {
             format!("model {name} version {version} digest {digest} engine {backend} precision {precision}")
         };
         std::iter::once(&default).chain(&others.collect::<Vec<_>>()).map(line).collect()
+    }
+}
+
+/// What stands between the sockets and the routes.
+#[derive(Default)]
+pub(super) struct Safety {
+    pub(super) access: Access,
+    pub(super) cors: Cors,
+    pub(super) tls: Option<Tls>,
+}
+
+impl Safety {
+    fn new(config: &SafetyConfig, settings: &Settings, admin: bool) -> Result<Self, ServeError> {
+        let access = Access::new(&config.access, settings.limits.texts.get(), admin)?;
+        let tls = config.tls.as_ref().map(Tls::start).transpose()?;
+        Ok(Self { access, cors: Cors::new(config.origins.clone()), tls })
     }
 }
 

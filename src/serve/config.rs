@@ -6,9 +6,12 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::access::AccessConfig;
+use super::cors::Origin;
 use super::engine::QueueLimits;
 use super::telemetry::traces::TracesConfig;
 use super::threads::ThreadPlan;
+use super::tls::TlsConfig;
 use crate::backend::{EngineKind, Options};
 
 /// Everything `limbic-serve` needs to know.
@@ -27,6 +30,8 @@ pub struct ServeConfig {
     pub engine: EngineConfig,
     /// How to serve.
     pub settings: Settings,
+    /// Who may ask, and how.
+    pub safety: SafetyConfig,
     /// What the threads above follow from, to be told.
     pub threads: ThreadPlan,
     /// Where traces are told, if anywhere.
@@ -44,6 +49,18 @@ pub struct ModelsConfig {
     pub default: Option<String>,
     /// How often to look whether the folder changed; never without it.
     pub watch: Option<Duration>,
+}
+
+/// What stands between the sockets and the routes; without any of it everything is open, in the clear
+/// and to no web page.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SafetyConfig {
+    /// The keys.
+    pub access: AccessConfig,
+    /// The origins whose pages may read answers.
+    pub origins: Vec<Origin>,
+    /// The certificate to serve with, on both ports.
+    pub tls: Option<TlsConfig>,
 }
 
 /// Which engine, how often, and with how many threads.

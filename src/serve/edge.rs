@@ -1,32 +1,35 @@
-//! What happens to every request whatever its route: an id, the error's shape, the headers, the
-//! counters and at most one line in the log. The text of a request is never in any of them.
+//! What happens to every request whatever its route: an id, a look at its key, the error's shape, the
+//! headers, the counters and at most one line in the log. The text of a request is never in any of
+//! them, nor is a key.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use opentelemetry::trace::FutureExt;
 use tonic::Code;
 use uuid::Uuid;
 
+use super::access::{Access, Admitted, Door, Presented, Standing, Who};
 use super::app::App;
-use super::clock;
 use super::error::{ApiError, Dialect};
+use super::headers::{About, REQUEST_ID, dress};
 use super::held::Held;
-use super::routes::{Route, grpc};
+use super::routes::{Port, Route, grpc};
 use super::shutdown::InFlight;
 use super::telemetry::traces::RequestSpan;
 use super::telemetry::{Rejection, Telemetry};
 use super::wire::problem;
+use super::{clock, cors};
 
 /// Longest request id taken over from a client.
 const MAX_ID: usize = 128;
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What a handler needs to know of its own request.
 #[derive(Debug, Clone)]
@@ -35,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) id: String,
     /// When the head had arrived.
     pub(crate) started: Instant,
+    /// Whose key it brought.
+    pub(crate) who: Who,
 }
 
 impl Call {
@@ -44,7 +49,7 @@ impl Call {
         let good =
             |id: &&str| (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         let named = named.and_then(|id| std::str::from_utf8(id).ok()).filter(good);
-        Self { id: named.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned), started: clock::now() }
+        Self { id: named.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned), started: clock::now(), who: Who::default() }
     }
 
     /// Of a request that came through [`edge`].
@@ -68,22 +73,31 @@ pub(crate) async fn edge(
     let route = Route::of(request.match_pattern().as_deref());
     let call = Call::begin(request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes));
     let span = app.telemetry.traces().and_then(|traces| traces.request(request.request(), route, &call.id));
-    let mut departure = Departure::of(&app, route, call.clone(), span.clone());
-    request.extensions_mut().insert(call.clone());
+    let mut departure = Departure::of(&app, route, call, span.clone());
     let held = Held::of(&mut request);
-    let answered = next.call(request);
-    let (request, response) = match &span {
-        Some(span) => answered.with_context(span.context()).await?,
-        None => answered.await?,
-    }
-    .into_parts();
+    let entered = match app.cors.preflight(request.head()) {
+        Some(answer) => Err(answer),
+        None => enter(&request, &app, route).map_err(HttpResponse::from_error),
+    };
+    let (request, response, admitted) = match entered {
+        // Not by `into_response`, which would forget the error.
+        Err(answer) => (request.into_parts().0, answer, None),
+        Ok(Admitted { who, standing }) => {
+            departure.by(who);
+            request.extensions_mut().insert(departure.call.clone());
+            let (request, response) = within(span, next.call(request)).await?.map_into_boxed_body().into_parts();
+            (request, response, standing)
+        }
+    };
     let error = response.error().map(|error| error.as_error::<ApiError>().cloned().unwrap_or_else(|| foreign(response.status())));
+    let standing = standing(&response, error.as_ref()).or(admitted);
     let dialect = if route == Route::Unmatched { Dialect::of_path(request.path()) } else { route.dialect() };
     let mut response = match &error {
-        Some(error) => problem::render(error, dialect, &call.id),
-        None => response.map_into_boxed_body(),
+        Some(error) => problem::render(error, dialect, &departure.call.id),
+        None => response,
     };
-    dress(&mut response, &call.id, app.lifecycle.is_draining());
+    dress(&mut response, &About { id: &departure.call.id, draining: app.lifecycle.is_draining(), standing });
+    app.cors.dress(request.headers(), response.headers_mut());
     departure.answer(Outcome::Http(response.status()), error.as_ref());
     let response = match held {
         Some(held) => held.until(response),
@@ -92,24 +106,48 @@ pub(crate) async fn edge(
     Ok(ServiceResponse::new(request, response))
 }
 
+/// Runs what answers a request inside its span.
+async fn within<T>(span: Option<RequestSpan>, answer: impl Future<Output = T>) -> T {
+    match span {
+        Some(span) => answer.with_context(span.context()).await,
+        None => answer.await,
+    }
+}
+
+/// Lets a request in, or refuses it before its route sees it.
+fn enter(request: &ServiceRequest, app: &App, route: Route) -> Result<Admitted, ApiError> {
+    let door = door(app.port, route, request.method());
+    // With keys a page would have to bring one, which no browser lets it do unasked.
+    if door == Door::Admin && app.access.is_open() && cors::from_a_page(request.headers()) {
+        return Err(ApiError::Forbidden("the admin port takes nothing from a page in a browser"));
+    }
+    let header = |name: HeaderName| request.headers().get(name).map(|value| value.as_bytes());
+    let presented = Presented::new(header(AUTHORIZATION), header(API_KEY));
+    app.access.check(presented, door)
+}
+
+/// What a request stands before. Whatever nobody thought of asks for a key.
+fn door(port: Port, route: Route, method: &Method) -> Door {
+    let reads = method == Method::GET || method == Method::HEAD;
+    match port {
+        _ if route == Route::Metrics => Door::Metrics,
+        _ if reads && route.is_open() => Door::Open,
+        Port::Admin => Door::Admin,
+        Port::Api { .. } => Door::Api,
+    }
+}
+
+/// Where the request's key stands after it was answered.
+fn standing(response: &HttpResponse, error: Option<&ApiError>) -> Option<Standing> {
+    match error {
+        Some(ApiError::RateLimited(standing)) => Some(*standing),
+        _ => response.extensions().get::<Standing>().copied(),
+    }
+}
+
 /// The framework's own refusals have no text of their own worth telling.
 fn foreign(status: StatusCode) -> ApiError {
     if status.is_client_error() { ApiError::Malformed("the request could not be read".to_owned()) } else { ApiError::Internal }
-}
-
-fn dress(response: &mut HttpResponse, id: &str, draining: bool) {
-    if draining {
-        response.head_mut().set_connection_type(ConnectionType::Close);
-    }
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(REQUEST_ID, id);
-    }
-    // Only what may be kept says so itself.
-    if !headers.contains_key(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
 /// How a request ended, in the words of its protocol.
@@ -145,6 +183,7 @@ pub(crate) struct Departure {
     call: Call,
     route: Route,
     telemetry: Arc<Telemetry>,
+    access: Arc<Access>,
     span: Option<RequestSpan>,
     answered: bool,
     /// Released last: the drain waits for it.
@@ -153,9 +192,14 @@ pub(crate) struct Departure {
 
 impl Departure {
     pub(crate) fn of(app: &App, route: Route, call: Call, span: Option<RequestSpan>) -> Self {
-        let telemetry = Arc::clone(&app.telemetry);
+        let (telemetry, access) = (Arc::clone(&app.telemetry), Arc::clone(&app.access));
         telemetry.in_flight(route, 1);
-        Self { call, route, telemetry, span, answered: false, _in_flight: app.lifecycle.enter() }
+        Self { call, route, telemetry, access, span, answered: false, _in_flight: app.lifecycle.enter() }
+    }
+
+    /// Says whose request it is.
+    pub(crate) fn by(&mut self, who: Who) {
+        self.call.who = who;
     }
 
     pub(crate) fn answer(&mut self, outcome: Outcome, error: Option<&ApiError>) {
@@ -166,12 +210,16 @@ impl Departure {
         if let Some(reason) = error.and_then(rejection) {
             self.telemetry.rejected(reason);
         }
+        let key = self.access.name(self.call.who);
+        if let Some(key) = key {
+            self.telemetry.key_request(key);
+        }
         let (id, route, ms) = (self.call.id.as_str(), self.route.pattern(), clock::millis(took));
         let trace = self.span.as_ref().map(RequestSpan::trace_id);
         if error == Some(&ApiError::Internal) {
-            tracing::error!(id, trace, route, %status, ms, "answered");
+            tracing::error!(id, trace, route, %status, ms, key, "answered");
         } else {
-            tracing::debug!(id, trace, route, %status, ms, "answered");
+            tracing::debug!(id, trace, route, %status, ms, key, "answered");
         }
         if let Some(span) = &self.span {
             span.answered(outcome, error);
@@ -198,6 +246,9 @@ fn rejection(error: &ApiError) -> Option<Rejection> {
         ApiError::Draining(_) => Some(Rejection::Draining),
         ApiError::NotReady(_) => Some(Rejection::NotReady),
         ApiError::Deadline(_) => Some(Rejection::Deadline),
+        ApiError::Unauthorized(_) => Some(Rejection::Unauthorized),
+        ApiError::Forbidden(_) => Some(Rejection::Forbidden),
+        ApiError::RateLimited(_) => Some(Rejection::RateLimited),
         ApiError::Malformed(_)
         | ApiError::NotFound
         | ApiError::UnknownModel(_)

@@ -8,6 +8,8 @@ use std::fmt;
 
 use actix_web::http::StatusCode;
 
+use super::access::Standing;
+
 /// Whose shape an answer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -77,6 +79,12 @@ impl Violation {
 pub enum ApiError {
     /// The body is no JSON, no UTF-8, or nested too deeply.
     Malformed(String),
+    /// No key, or an unknown one; says which.
+    Unauthorized(&'static str),
+    /// Not with this key, or not from there; says which.
+    Forbidden(&'static str),
+    /// A key's own rate is spent.
+    RateLimited(Standing),
     /// No such route.
     NotFound,
     /// No such model here; says which there are.
@@ -136,6 +144,9 @@ impl ApiError {
         };
         match self {
             Self::Malformed(_) => row(S::BAD_REQUEST, "malformed_json", "Malformed JSON", "Validation", false),
+            Self::Unauthorized(_) => row(S::UNAUTHORIZED, "unauthorized", "A key is needed", "Validation", false),
+            Self::Forbidden(_) => row(S::FORBIDDEN, "forbidden", "Not allowed", "Validation", false),
+            Self::RateLimited(_) => row(S::TOO_MANY_REQUESTS, "rate_limited", "The key's rate is spent", "Overloaded", true),
             Self::NotFound => row(S::NOT_FOUND, "not_found", "No such route", "Validation", false),
             Self::UnknownModel(_) => row(S::NOT_FOUND, "model_not_found", "No such model", "Validation", false),
             Self::Conflict(_) => row(S::CONFLICT, "conflict", "Not as things stand", "Validation", false),
@@ -164,6 +175,9 @@ impl ApiError {
             Self::Invalid(list) | Self::EmptyText(list) | Self::TextTooLong(list) => list,
             Self::TooManyTexts(one) => std::slice::from_ref(one),
             Self::Malformed(_)
+            | Self::Unauthorized(_)
+            | Self::Forbidden(_)
+            | Self::RateLimited(_)
             | Self::NotFound
             | Self::UnknownModel(_)
             | Self::Conflict(_)
@@ -184,7 +198,10 @@ impl ApiError {
     pub(super) fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Overloaded(seconds) | Self::Draining(seconds) | Self::NotReady(seconds) => Some((*seconds).max(1)),
+            Self::RateLimited(standing) => Some(standing.reset),
             Self::Malformed(_)
+            | Self::Unauthorized(_)
+            | Self::Forbidden(_)
             | Self::NotFound
             | Self::UnknownModel(_)
             | Self::Conflict(_)
@@ -212,6 +229,10 @@ impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(reason) => write!(f, "the body is not the JSON expected: {reason}"),
+            Self::Unauthorized(reason) | Self::Forbidden(reason) => f.write_str(reason),
+            Self::RateLimited(Standing { unit, quota, window, reset, .. }) => {
+                write!(f, "this key may bring {quota} {} in {window} s; try again in {reset} s", unit.name())
+            }
             Self::NotFound => f.write_str("no such route; POST /v1/emotions classifies texts"),
             Self::UnknownModel(found) => write!(f, "no such model here: {found}"),
             Self::Conflict(reason) | Self::BundleRefused(reason) => f.write_str(reason),

@@ -106,7 +106,7 @@ impl Operation {
         for answer in &self.answers {
             builder = builder.response(answer.status.to_string(), answer.response());
         }
-        for (status, response) in self.refusals.responses(self.dialect, self.limits) {
+        for (status, response) in self.refusals.responses(self.dialect, self.limits, self.keyed) {
             builder = builder.response(status, response);
         }
         match self.keyed {

@@ -6,6 +6,7 @@ use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::{ContentBuilder, Ref, Response, ResponseBuilder};
 
 use super::parameters;
+use crate::serve::access::{Standing, Unit};
 use crate::serve::config::Limits;
 use crate::serve::error::{ApiError, Dialect, Violation};
 use crate::serve::wire::problem;
@@ -51,16 +52,17 @@ impl Refusals {
                     ApiError::Conflict("tweets@2 answers for its name: swap another version in first".to_owned()),
                     ApiError::BundleRefused("tweets-3: golden text 4: expected a logit of 1.25, found 0.31".to_owned()),
                     ApiError::Draining(1),
+                    ApiError::Forbidden("this key does not open the admin port"),
                 ]);
                 errors
             }
         }
     }
 
-    /// The responses by status.
-    pub(super) fn responses(self, dialect: Dialect, limits: Limits) -> BTreeMap<String, Response> {
+    /// The responses by status; `keyed` says that a server with keys asks for one.
+    pub(super) fn responses(self, dialect: Dialect, limits: Limits, keyed: bool) -> BTreeMap<String, Response> {
         let mut by_status: BTreeMap<u16, Vec<ApiError>> = BTreeMap::new();
-        for error in self.errors(limits) {
+        for error in self.errors(limits).into_iter().chain(keyed.then(keys).into_iter().flatten()) {
             by_status.entry(error.row(dialect).status.as_u16()).or_default().push(error);
         }
         by_status.into_iter().map(|(status, errors)| (status.to_string(), response(&errors, dialect))).collect()
@@ -93,6 +95,12 @@ fn texts(limits: Limits) -> Vec<ApiError> {
         ApiError::NotReady(1),
         ApiError::Deadline(10_000),
     ]
+}
+
+/// What can be wrong with a key.
+fn keys() -> [ApiError; 2] {
+    let spent = Standing { unit: Unit::Texts, quota: 200, window: 4, remaining: 0, reset: 2 };
+    [ApiError::Unauthorized("no key: expected Authorization: Bearer KEY, or X-API-Key: KEY"), ApiError::RateLimited(spent)]
 }
 
 fn unknown() -> ApiError {

@@ -3,8 +3,8 @@
 //! The answer is a stream that pulls: a few lines are on their way at a time, a line is read only
 //! when one of them has been answered and taken, and so a client that does not read its answers
 //! stops its own input. Answers come in the order of the lines. A wrong line is answered by an error
-//! of its own; the status was told before the first line was read. The queue's being full is waited
-//! out here, within each line's deadline: a whole file must not fail because others are busy.
+//! of its own; the status was told before the first line was read. A full queue and a spent rate are
+//! waited out here, within each line's deadline: a whole file must not fail because others are busy.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use super::emotions::answer;
 use super::intake::{self, Deadline};
 use super::lines::{Line, Lines};
+use crate::serve::access::Who;
 use crate::serve::app::App;
 use crate::serve::batching::Priority;
 use crate::serve::clock;
@@ -40,7 +41,7 @@ pub(super) async fn bulk(request: HttpRequest, payload: Payload, app: Data<App>)
     intake::check_type(request.headers(), &TYPES)?;
     let call = Call::of(&request);
     let times = app.settings.times;
-    let deadline = Deadline::of(request.headers(), call.started, &times)?;
+    let deadline = Deadline::of(request.headers(), &call, &times)?;
     let lines = Lines::new(payload, app.settings.limits.body_bytes, times.longest_deadline);
     // The drain waits for the last line, not only for the head of the response.
     let open = (lines, app.clone(), app.lifecycle.enter());
@@ -88,11 +89,23 @@ async fn answered(
     let chosen = app.choose(body.member("model"))?;
     let mut asked = EmotionsRequest::parse(body, &chosen.model, app.text_limits())?;
     let texts = std::mem::take(&mut asked.inputs.texts);
+    pay(app, deadline.who, texts.len()).await?;
+    let deadline = deadline.paid();
     loop {
         match answer(app, &chosen, &asked, texts.clone(), deadline).await {
             Err(ApiError::Overloaded(_)) => sleep(PAUSE).await,
             Err(error) => return Err(error),
             Ok((_, answer)) => return Ok(bytes(&BulkLine { line, id: id.as_deref(), outcome: Outcome::Answer(answer) })),
+        }
+    }
+}
+
+/// Takes a line's texts from its key's rate, once however often the line is tried, and waits for it.
+async fn pay(app: &App, who: Who, texts: usize) -> Result<(), ApiError> {
+    loop {
+        match app.spend(who, texts) {
+            Err(ApiError::RateLimited(_)) => sleep(PAUSE).await,
+            outcome => return outcome.map(|_| ()),
         }
     }
 }

@@ -9,6 +9,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::intake::Deadline;
+use crate::serve::access::Standing;
 use crate::serve::app::App;
 use crate::serve::clock;
 use crate::serve::engine::{Answer, EngineError, Order, Permit, Refusal};
@@ -47,6 +48,8 @@ pub(super) struct Classified {
     pub(super) rows: Vec<Row>,
     /// The logits and where the time went.
     pub(super) answer: Answer,
+    /// Where the request's key stands, if it has a rate of texts.
+    standing: Option<Standing>,
     /// When reading them began, and how long it took.
     tokenize: (Instant, Duration),
     done: Instant,
@@ -68,16 +71,17 @@ pub(super) struct Row {
     pub(super) truncated: bool,
 }
 
-/// Classifies a request's texts and counts what that took.
+/// Classifies a request's texts, takes them from its key's rate, and counts what that took.
 ///
 /// # Errors
-/// As [`compute`].
+/// As [`compute`], and [`ApiError::RateLimited`].
 pub(super) async fn classify<P: Fn(usize) -> String>(
     app: &App,
     chosen: &Chosen,
     ask: Ask<P>,
     deadline: Deadline,
 ) -> Result<Classified, ApiError> {
+    let standing = app.spend(deadline.who, ask.texts.len())?;
     // A shadow reads whole texts, so it is compared where the model did too.
     let whole = ask.parts == Parts::None;
     let shown = chosen.shadow.as_ref().filter(|shadow| whole && shadow.wants()).map(|shadow| (shadow, ask.texts.clone()));
@@ -92,7 +96,7 @@ pub(super) async fn classify<P: Fn(usize) -> String>(
     if let Some(traces) = app.telemetry.traces() {
         traces.stages(&classified.stages(&chosen.model));
     }
-    Ok(classified)
+    Ok(Classified { standing, ..classified })
 }
 
 /// Admits all texts or none, reads them off the async workers, and waits for their logits.
@@ -119,7 +123,7 @@ pub(super) async fn compute<P: Fn(usize) -> String>(
     let order = Order { origin: app.telemetry.traces().and_then(Traces::origin), ..deadline.order() };
     let ticket = permit.submit(encodings, order).map_err(refused)?;
     let answer = ticket.wait().await.map_err(|error| failed(&error, deadline))?;
-    Ok(Classified { texts, rows, answer, tokenize: (started, tokenize), done: clock::now() })
+    Ok(Classified { texts, rows, answer, standing: None, tokenize: (started, tokenize), done: clock::now() })
 }
 
 /// Reads texts of which all passages together are at most `reading.most`.
@@ -236,6 +240,9 @@ impl Classified {
     pub(super) fn finish(&self, app: &App, mut response: HttpResponse) -> HttpResponse {
         if let Ok(timing) = HeaderValue::from_str(&self.timing(app)) {
             response.headers_mut().insert(SERVER_TIMING, timing);
+        }
+        if let Some(standing) = self.standing {
+            response.extensions_mut().insert(standing);
         }
         response
     }

@@ -28,7 +28,7 @@ pub(super) async fn hugging_face_of(
 }
 
 async fn ranked(request: &HttpRequest, payload: Payload, app: &App, model: Option<&str>) -> Result<HttpResponse, ApiError> {
-    let deadline = Deadline::of(request.headers(), Call::of(request).started, &app.settings.times)?;
+    let deadline = Deadline::of(request.headers(), &Call::of(request), &app.settings.times)?;
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
         let chosen = app.choose(model)?;
@@ -49,7 +49,7 @@ pub(super) async fn info(app: Data<App>) -> Result<HttpResponse, ApiError> {
 
 /// `POST /predict`: all labels ranked; a list for one text, a list of lists for a batch.
 pub(super) async fn predict(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, ApiError> {
-    let deadline = Deadline::of(request.headers(), Call::of(&request).started, &app.settings.times)?;
+    let deadline = Deadline::of(request.headers(), &Call::of(&request), &app.settings.times)?;
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
         let chosen = app.choose(None)?;

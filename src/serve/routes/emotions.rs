@@ -21,7 +21,7 @@ use crate::text::Parts;
 
 /// Calibrated scores of every label, and the labels that hold.
 pub(super) async fn emotions(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, ApiError> {
-    let deadline = Deadline::of(request.headers(), Call::of(&request).started, &app.settings.times)?;
+    let deadline = Deadline::of(request.headers(), &Call::of(&request), &app.settings.times)?;
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
         let chosen = app.choose(body.member("model"))?;

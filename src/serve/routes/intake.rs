@@ -9,8 +9,10 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, He
 use actix_web::web::{self, Payload};
 use tokio::time::timeout;
 
+use crate::serve::access::Who;
 use crate::serve::batching::Priority;
 use crate::serve::config::{Limits, Settings, Times};
+use crate::serve::edge::Call;
 use crate::serve::engine::Order;
 use crate::serve::error::{ApiError, Violation};
 use crate::serve::wire::json::Node;
@@ -29,12 +31,14 @@ const TIMEOUT: &str = "x-request-timeout-ms";
 /// The header in which a client says how urgent its request is.
 const PRIORITY: &str = "x-request-priority";
 
-/// When a request's answer stops being wanted, and how urgent it is until then.
+/// When a request's answer stops being wanted, how urgent it is until then, and whose it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     pub(super) at: Instant,
     limit: Duration,
     priority: Priority,
+    /// Whose key pays for the texts.
+    pub(super) who: Who,
 }
 
 impl Deadline {
@@ -43,7 +47,7 @@ impl Deadline {
     /// # Errors
     /// [`ApiError::Invalid`] for a header that is no whole number of milliseconds above zero, or no
     /// priority.
-    pub(super) fn of(headers: &HeaderMap, started: Instant, times: &Times) -> Result<Self, ApiError> {
+    pub(super) fn of(headers: &HeaderMap, call: &Call, times: &Times) -> Result<Self, ApiError> {
         let limit = match headers.get(TIMEOUT) {
             None => times.deadline,
             Some(value) => {
@@ -55,13 +59,13 @@ impl Deadline {
                 Duration::from_millis(asked.ok_or_else(wrong)?).min(times.longest_deadline)
             }
         };
-        Ok(Self { at: started + limit, limit, priority: priority(headers)? })
+        Ok(Self { at: call.started + limit, limit, priority: priority(headers)?, who: call.who })
     }
 
     /// The client's own, which it said elsewhere, capped, or the default; of normal priority.
-    pub(super) fn after(asked: Option<Duration>, started: Instant, times: &Times) -> Self {
+    pub(super) fn after(asked: Option<Duration>, call: &Call, times: &Times) -> Self {
         let limit = asked.map_or(times.deadline, |asked| asked.min(times.longest_deadline));
-        Self { at: started + limit, limit, priority: Priority::default() }
+        Self { at: call.started + limit, limit, priority: Priority::default(), who: call.who }
     }
 
     /// What the engine is told.
@@ -82,6 +86,11 @@ impl Deadline {
     /// The same at another urgency.
     pub(super) fn with(self, priority: Priority) -> Self {
         Self { priority, ..self }
+    }
+
+    /// The same for texts that are paid for.
+    pub(super) fn paid(self) -> Self {
+        Self { who: Who::default(), ..self }
     }
 
     /// Runs `work`, but no longer than this.

@@ -251,6 +251,12 @@ impl Route {
         )
     }
 
+    /// Whether anybody may read it without a key. A route that is not listed asks for one.
+    pub(crate) const fn is_open(self) -> bool {
+        self.is_polled() && !matches!(self, Self::Metrics)
+            || matches!(self, Self::Root | Self::Page | Self::Document | Self::Docs | Self::DocsFile)
+    }
+
     /// Whether its requests bring texts.
     pub(crate) const fn classifies(self) -> bool {
         self.row().classifies

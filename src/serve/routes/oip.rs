@@ -101,8 +101,8 @@ fn readiness<T: Serialize>(app: &App, chosen: &Chosen, body: impl Fn(bool) -> T)
 /// `POST /v2/models/{model}/infer`. What the body is, its headers and its own members say: one
 /// client sends no content type at all.
 pub(super) async fn infer(request: HttpRequest, payload: Payload, app: Data<App>, named: Path<Named>) -> Result<HttpResponse, ApiError> {
-    let started = Call::of(&request).started;
-    let deadline = Deadline::of(request.headers(), started, &app.settings.times)?;
+    let call = Call::of(&request);
+    let deadline = Deadline::of(request.headers(), &call, &app.settings.times)?;
     let work = async {
         let chosen = named.choose(&app)?;
         let model = &chosen.model;
@@ -110,7 +110,7 @@ pub(super) async fn infer(request: HttpRequest, payload: Payload, app: Data<App>
         let body = intake::bytes(request.headers(), payload, &app.settings).await?;
         let (limits, parsed) = (app.text_limits(), model.clone());
         let mut asked = intake::off_workers(body.len(), move || InferRequest::parse(&body, json_bytes, &parsed, limits)).await?;
-        let (classified, predictions) = answer(&app, &chosen, &mut asked, (started, deadline)).await?;
+        let (classified, predictions) = answer(&app, &chosen, &mut asked, (call.started, deadline)).await?;
         Ok(classified.finish(&app, written(InferAnswer::new(model, &asked, &predictions).written())))
     };
     deadline.bound(work).await

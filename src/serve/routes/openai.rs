@@ -19,7 +19,7 @@ use crate::serve::wire::ranked::Scoring;
 
 /// `POST /classify` and `/v1/classify`: vLLM's shape.
 pub(super) async fn vllm_classify(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, ApiError> {
-    let deadline = Deadline::of(request.headers(), Call::of(&request).started, &app.settings.times)?;
+    let deadline = Deadline::of(request.headers(), &Call::of(&request), &app.settings.times)?;
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
         let chosen = app.choose(body.member("model"))?;
@@ -52,7 +52,7 @@ pub(super) async fn vllm_classify(request: HttpRequest, payload: Payload, app: D
 
 /// `POST /v1/moderations`: OpenAI's shape, each label a category.
 pub(super) async fn moderations(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, ApiError> {
-    let deadline = Deadline::of(request.headers(), Call::of(&request).started, &app.settings.times)?;
+    let deadline = Deadline::of(request.headers(), &Call::of(&request), &app.settings.times)?;
     let work = async {
         let body = intake::json(request.headers(), payload, &app.settings).await?;
         let chosen = app.choose(body.member("model"))?;

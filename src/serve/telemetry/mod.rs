@@ -47,11 +47,13 @@ pub struct Telemetry {
     coalesced: IntCounter,
     /// Misses, hits.
     lookups: [IntCounter; 2],
-    rejected: [IntCounter; 5],
+    rejected: [IntCounter; 8],
     truncated: IntCounter,
     labels: LabelMetrics,
     loads: [IntCounter; 2],
     shadow: ShadowMetrics,
+    key_requests: IntCounterVec,
+    key_texts: IntCounterVec,
     traces: Option<Traces>,
 }
 
@@ -113,6 +115,8 @@ impl Telemetry {
             labels: LabelMetrics::register(&registry),
             loads: Load::ALL.map(|outcome| loads.with_label_values(&[outcome.name()])),
             shadow: ShadowMetrics::register(&registry),
+            key_requests: counters(&registry, "limbic_key_requests_total", "Requests answered, whatever the answer, by key.", &["key"]),
+            key_texts: counters(&registry, "limbic_key_texts_total", "Texts taken on, by key.", &["key"]),
             traces: None,
             registry,
         }
@@ -166,6 +170,16 @@ impl Telemetry {
         self.batch_texts.observe(size.texts as f64);
         self.batch_tokens.observe(size.tokens as f64);
         self.padding.observe(size.tokens as f64 / (size.texts * size.longest).max(1) as f64);
+    }
+
+    /// One request of a key, by the name that its operator gave it.
+    pub(super) fn key_request(&self, key: &str) {
+        self.key_requests.with_label_values(&[key]).inc();
+    }
+
+    /// Texts of a key.
+    pub(super) fn key_texts(&self, key: &str, texts: usize) {
+        self.key_texts.with_label_values(&[key]).inc_by(texts as u64);
     }
 
     /// One request without an answer.

@@ -30,7 +30,7 @@ impl Stage {
     }
 }
 
-/// Why a request that was well formed got no answer.
+/// Why a request got no answer that has nothing to do with what it said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejection {
     /// The queue was full.
@@ -43,10 +43,25 @@ pub enum Rejection {
     Deadline,
     /// The client left before the answer.
     Abandoned,
+    /// No key, or an unknown one.
+    Unauthorized,
+    /// A key that does not open the port, or a page in a browser at the operator's.
+    Forbidden,
+    /// The key's own rate was spent.
+    RateLimited,
 }
 
 impl Rejection {
-    pub(super) const ALL: [Self; 5] = [Self::Overloaded, Self::Draining, Self::NotReady, Self::Deadline, Self::Abandoned];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Overloaded,
+        Self::Draining,
+        Self::NotReady,
+        Self::Deadline,
+        Self::Abandoned,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::RateLimited,
+    ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -55,6 +70,9 @@ impl Rejection {
             Self::NotReady => "not_ready",
             Self::Deadline => "deadline",
             Self::Abandoned => "abandoned",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::RateLimited => "rate_limited",
         }
     }
 }

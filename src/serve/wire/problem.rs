@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -76,7 +76,7 @@ pub(crate) struct OpenAiError {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct OpenAiFault {
     message: String,
-    /// `invalid_request_error`, `rate_limit_error` or `server_error`.
+    /// `invalid_request_error`, `authentication_error`, `permission_error`, `rate_limit_error` or `server_error`.
     r#type: &'static str,
     /// The member that is wrong, where one is.
     param: Option<String>,
@@ -89,6 +89,9 @@ pub(crate) fn render(error: &ApiError, dialect: Dialect, request_id: &str) -> Ht
     let mut response = HttpResponse::build(row.status);
     if let Some(seconds) = error.retry_after() {
         response.insert_header((RETRY_AFTER, seconds));
+    }
+    if let ApiError::Unauthorized(_) = error {
+        response.insert_header((WWW_AUTHENTICATE, "Bearer"));
     }
     if let ApiError::MethodNotAllowed(allow) = error {
         response.insert_header((ALLOW, *allow));
@@ -143,6 +146,8 @@ impl OpenAiFault {
         });
         let kind = match row.status {
             StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            StatusCode::UNAUTHORIZED => "authentication_error",
+            StatusCode::FORBIDDEN => "permission_error",
             status if status.is_server_error() => "server_error",
             _ => "invalid_request_error",
         };

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use limbic::decide::Logits;
+use limbic::serve::access::KeyHash;
 use limbic::spec::{Pooling, Precision};
 use serde_json::{Value, json};
 
@@ -245,6 +246,27 @@ fn no_text_of_a_request_is_ever_logged() {
     }
 }
 
+#[test]
+fn a_key_is_never_logged_and_its_name_is() {
+    const KEY: &str = "limbic_zyxwcanary0123456789";
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = tiny::bundle(dir.path(), Precision::Fp32);
+    let spelt = format!("laboratory:{}", KeyHash::of(KEY.as_bytes()));
+    for format in ["text", "json"] {
+        let program = Program::start(&bundle, &["--log-level", "trace", "--log-format", format, "--key", &spelt]);
+        let send = |header: &str, value: &str| {
+            let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+            let request = agent.post(format!("{}/v1/emotions", program.url)).header(header, value);
+            request.send_json(json!({"input": "a text"})).unwrap().status().as_u16()
+        };
+        assert_eq!((send("x-api-key", KEY), send("authorization", &format!("Bearer {KEY}"))), (200, 200));
+        assert_eq!((send("x-api-key", &format!("{KEY}x")), send("authorization", &format!("Basic {KEY}"))), (401, 401));
+        let (status, written) = program.stop();
+        assert_eq!((status, written.matches("laboratory").count()), (Some(0), 2), "{written}");
+        assert!(!written.contains("zyxwcanary"), "{written}");
+    }
+}
+
 #[track_caller]
 fn refuses(mut command: Command, parts: &[&str]) {
     let output = command.output().unwrap();
@@ -280,6 +302,10 @@ fn what_keeps_it_from_starting_is_said_in_one_line() {
     refuses(with(&["--listen", "nowhere"]), &["--listen", "HOST:PORT"]);
     refuses(with(&["--otlp-endpoint", "https://collector"]), &["--otlp-endpoint \"https://collector\"", "http://HOST:PORT"]);
     refuses(with(&["--otlp-endpoint", "http://a b"]), &["traces cannot be told", "http://a b"]);
+    refuses(with(&["--tls-cert", "nowhere.pem", "--tls-key", "nowhere.pem"]), &["TLS cannot be served", "nowhere.pem: cannot be read"]);
+    let key = format!("lab:{}", KeyHash::of(b"a"));
+    refuses(with(&["--key", &key, "--key", &key]), &["two keys are named \"lab\""]);
+    refuses(with(&["--key", &key, "--admin-listen", "127.0.0.1:0"]), &["no key is one", "limbic-serve key --admin"]);
     refuses(with(&["--queue-texts", "8"]), &["--queue-texts 8", "--max-texts 64"]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     refuses(with(&["--listen", &taken.local_addr().unwrap().to_string()]), &["cannot listen on 127.0.0.1"]);

@@ -8,7 +8,7 @@ use limbic::bundle::GoldenSet;
 use limbic::decide::Prediction;
 use limbic::serve::config::EngineConfig;
 use limbic::serve::threads::{Asked, Cores, ThreadPlan};
-use limbic::serve::{ModelsConfig, ServeConfig, Service, Settings};
+use limbic::serve::{ModelsConfig, SafetyConfig, ServeConfig, Service, Settings};
 use limbic::spec::Precision;
 use serde_json::{Value, json};
 
@@ -32,8 +32,17 @@ fn every_family_answers_as_its_golden_answers_say() {
             let models = ModelsConfig { bundle: Some(bundle.clone()), ..ModelsConfig::default() };
             let cores = Cores { count: NonZeroUsize::MIN, affinity: None, quota: None };
             let threads = ThreadPlan::choose(cores, Asked::default());
-            let config =
-                ServeConfig { models, listen, admin: None, grpc: None, engine, settings: Settings::default(), threads, traces: None };
+            let config = ServeConfig {
+                models,
+                listen,
+                admin: None,
+                grpc: None,
+                engine,
+                settings: Settings::default(),
+                safety: SafetyConfig::default(),
+                threads,
+                traces: None,
+            };
             let server = Running::start(Service::open(&config).unwrap());
             let texts: Vec<&String> = parts.golden.texts.iter().filter(|text| !text.is_empty()).collect();
             let answer = server.post("/v1/emotions", &json!({"input": texts, "logits": true})).expect(200).json();

@@ -17,7 +17,7 @@ use limbic::serve::engine::BackendFactory;
 use limbic::serve::model::ServedModel;
 use limbic::serve::registry::{Opened, Opener};
 use limbic::serve::telemetry::Telemetry;
-use limbic::serve::{self, ModelsConfig, ServeError, Service, Settings, Sockets};
+use limbic::serve::{self, ModelsConfig, SafetyConfig, ServeError, Service, Settings, Sockets};
 use limbic::spec::{Activation, LabelSet};
 use limbic::text::{Batch, Normalization, TextEncoder};
 use serde_json::{Value, json};
@@ -145,11 +145,20 @@ pub struct Plan {
     pub gate: Arc<Gate>,
     /// Whether a worker whose engine panicked gets a new one.
     pub rebuilds: bool,
+    /// Keys, origins and certificate.
+    pub safety: SafetyConfig,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { settings: Settings::default(), workers: 1, cost: Cost::Padded, gate: Arc::default(), rebuilds: true }
+        Self {
+            settings: Settings::default(),
+            workers: 1,
+            cost: Cost::Padded,
+            gate: Arc::default(),
+            rebuilds: true,
+            safety: SafetyConfig::default(),
+        }
     }
 }
 
@@ -159,23 +168,35 @@ impl Plan {
         self
     }
 
+    /// Lets in only these keys, each as it is configured.
+    pub fn keys(mut self, keys: impl IntoIterator<Item = String>) -> Self {
+        self.safety.access.keys = keys.into_iter().map(|key| key.parse().unwrap()).collect();
+        self
+    }
+
     pub fn start(self) -> Running {
         self.start_telling(model, Telemetry::new())
     }
 
     /// Serves what `model` makes, and tells `telemetry`.
     pub fn start_telling(self, model: impl Fn() -> ServedModel + Send + Sync + 'static, telemetry: Telemetry) -> Running {
+        Running::start(self.service(model, telemetry, false))
+    }
+
+    pub fn start_with_admin(self) -> Running {
+        Running::start_with_admin(self.service(model, Telemetry::new(), true))
+    }
+
+    fn service(self, model: impl Fn() -> ServedModel + Send + Sync + 'static, telemetry: Telemetry, admin: bool) -> Service {
         let models = ModelsConfig { bundle: Some("scripted".into()), ..ModelsConfig::default() };
-        let settings = self.settings;
-        Running::start(Service::start_telling(self.opener(move |_| Ok(model())), &models, settings, telemetry).unwrap())
+        let (settings, safety) = (self.settings, self.safety.clone());
+        let service = Service::start_telling(self.opener(move |_| Ok(model())), &models, settings, telemetry).unwrap();
+        service.guarded(&safety, admin).unwrap()
     }
 
     /// The same over gRPC as well.
     pub fn start_with_grpc(self, telemetry: Telemetry) -> Running {
-        let models = ModelsConfig { bundle: Some("scripted".into()), ..ModelsConfig::default() };
-        let settings = self.settings;
-        let service = Service::start_telling(self.opener(|_| Ok(model())), &models, settings, telemetry).unwrap();
-        Running::start_on(service, None, Some(free()))
+        Running::start_on(self.service(model, telemetry, false), None, Some(free()))
     }
 
     /// Gives every model that `model` makes of a folder a scripted engine behind this plan's gate.
@@ -280,7 +301,7 @@ impl Running {
         self.send_to(self.admin.unwrap(), (method, path), &[], body)
     }
 
-    fn send_to(&self, address: SocketAddr, (method, path): (&str, &str), headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    pub fn send_to(&self, address: SocketAddr, (method, path): (&str, &str), headers: &[(&str, &str)], body: &[u8]) -> Reply {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{address}{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);

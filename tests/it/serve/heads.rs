@@ -10,7 +10,7 @@ use limbic::decide::Decider;
 use limbic::model::SequenceClassifier;
 use limbic::serve::config::EngineConfig;
 use limbic::serve::threads::{Asked, Cores, ThreadPlan};
-use limbic::serve::{ModelsConfig, ServeConfig, ServeError, Service, Settings};
+use limbic::serve::{ModelsConfig, SafetyConfig, ServeConfig, ServeError, Service, Settings};
 use limbic::spec::{LabelSet, Pooling, Precision, Task};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -67,7 +67,17 @@ fn open(bundle: &Path) -> Result<Service, ServeError> {
     let models = ModelsConfig { bundle: Some(bundle.to_owned()), ..ModelsConfig::default() };
     let threads = ThreadPlan::choose(Cores { count: NonZeroUsize::MIN, affinity: None, quota: None }, Asked::default());
     let listen = "127.0.0.1:0".parse().unwrap();
-    Service::open(&ServeConfig { models, listen, admin: None, grpc: None, engine, settings: Settings::default(), threads, traces: None })
+    Service::open(&ServeConfig {
+        models,
+        listen,
+        admin: None,
+        grpc: None,
+        engine,
+        settings: Settings::default(),
+        safety: SafetyConfig::default(),
+        threads,
+        traces: None,
+    })
 }
 
 /// Joy and optimism as every shape gives them, with the shape's name.

@@ -3,9 +3,13 @@
 //! Most tests put a scripted engine behind it, whose logits follow from a text's ids alone and
 //! which computes when the test says so. Those about the whole walk use the tiny bundle.
 
+mod access;
 mod binary;
+mod bounds;
 mod bulk;
 mod collector;
+mod configuration;
+mod cors;
 mod crowd;
 mod drift;
 mod errors;
@@ -29,5 +33,6 @@ mod repository;
 mod shadow;
 mod shapes;
 mod swaps;
+mod tls;
 mod traces;
 mod zoo;

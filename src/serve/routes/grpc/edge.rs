@@ -1,4 +1,4 @@
-//! What happens to every call whatever its method, as the other edge does it to every request: an id, a deadline, the error's
+//! What happens to every call whatever its method, as the other edge does it to every request: an id, a look at its key, a deadline, the error's
 //! shape, the counters and at most one line in the log.
 
 use std::convert::Infallible;
@@ -15,6 +15,7 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 
 use super::status;
+use crate::serve::access::{Door, Presented, Who};
 use crate::serve::app::App;
 use crate::serve::edge::{Call, Departure, Outcome};
 use crate::serve::error::{ApiError, Violation};
@@ -52,13 +53,19 @@ impl Service<Request<Body>> for Edge {
 }
 
 async fn pass(app: App, mut routes: Routes, mut request: Request<Body>) -> Result<Response<Body>, Infallible> {
-    let call = Call::begin(request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes));
+    let mut call = Call::begin(request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes));
     let route = Route::of(Some(request.uri().path()));
     let span = app.telemetry.traces().and_then(|traces| traces.call(request.headers(), route, &call.id));
     let mut departure = Departure::of(&app, route, call.clone(), span.clone());
     let id = call.id.clone();
+    let entered = enter(request.headers(), &app, route);
+    if let Ok(who) = entered {
+        call.who = who;
+        departure.by(who);
+    }
     let answer = async {
-        let deadline = Deadline::after(asked(request.headers())?, call.started, &app.settings.times);
+        entered?;
+        let deadline = Deadline::after(asked(request.headers())?, &call, &app.settings.times);
         request.extensions_mut().insert(call);
         request.extensions_mut().insert(deadline);
         deadline.bound(async { Ok(routes.call(request).await.unwrap_or_else(|never| match never {})) }).await
@@ -74,6 +81,13 @@ async fn pass(app: App, mut routes: Routes, mut request: Request<Body>) -> Resul
     }
     departure.answer(Outcome::Grpc(code(&response)), told(&response));
     Ok(response)
+}
+
+/// Lets a call in by its key, as the other edge does, or refuses it before its method sees it.
+fn enter(headers: &HeaderMap, app: &App, route: Route) -> Result<Who, ApiError> {
+    let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let door = if route.is_open() { Door::Open } else { Door::Api };
+    app.access.check(Presented::new(header("authorization"), header("x-api-key")), door).map(|admitted| admitted.who)
 }
 
 /// How the call ended, as its head says. A stream whose head says nothing has begun well.

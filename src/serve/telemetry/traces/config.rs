@@ -13,6 +13,7 @@ const TRACES_PATH: &str = "/v1/traces";
 
 /// Traces to an OpenTelemetry collector, as typed.
 #[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Traces")]
 pub struct TraceArgs {
     /// The collector that traces are told to, http://HOST:PORT; none are made without it.
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]

@@ -2,6 +2,7 @@
 
 mod endings;
 mod forms;
+mod keys;
 mod refusals;
 
 use std::collections::HashMap;

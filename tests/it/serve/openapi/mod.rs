@@ -100,7 +100,7 @@ fn errors_are_shown_as_they_are_written() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 131);
+    assert_eq!(seen, 177);
 }
 
 #[test]
