@@ -135,7 +135,7 @@ pub struct AccessArgs {
     /// Whether the metrics ask for a key, where there are keys.
     #[arg(long, value_name = "WHO", env = "LIMBIC_METRICS_ACCESS", default_value = "open")]
     pub metrics_access: MetricsAccess,
-    /// An origin whose pages may read answers in a browser, as in https://example.org; * is all. May be
+    /// An origin whose pages may read answers in a browser, as in `https://example.org`; * is all. May be
     /// given several times, in the variable with commas. Without any, no page may.
     #[arg(long, value_name = "ORIGIN", env = "LIMBIC_CORS_ORIGIN", value_delimiter = ',')]
     pub cors_origin: Vec<Origin>,

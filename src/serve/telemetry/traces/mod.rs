@@ -45,7 +45,7 @@ pub enum TracesError {
     Thread(#[source] io::Error),
 }
 
-/// Makes spans and tells them. Whoever started it ends it, see [`Traces::end`].
+/// Makes spans and tells them. Whoever started it ends it, by `end`.
 pub struct Traces {
     tracer: SdkTracer,
     export: Export,
