@@ -57,6 +57,11 @@ bench-train *args:
     scripts/setup --base
     scripts/bench/train {{ args }}
 
+# What a request costs beyond the engine's own time, at rest.
+bench-idle *args:
+    scripts/setup
+    scripts/bench/idle {{ args }}
+
 # Vulnerabilities known today (needs a network and cargo-deny).
 advisories:
     cargo deny check advisories
