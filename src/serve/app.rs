@@ -121,7 +121,7 @@ pub async fn run(sockets: impl Into<Sockets>, service: Service, shutdown: impl F
     let operators = App { lifecycle: Arc::default(), cors: Arc::default(), port: Port::Admin, ..app.clone() };
     let admin = admin.map(|socket| listen(socket, operators, tls.as_ref())).transpose()?;
     let admin = admin.map(|server| (server.handle(), tokio::spawn(server)));
-    let grpc = grpc.map(|socket| grpc::listen(socket, app.clone())).transpose().map_err(ServeError::Listen)?;
+    let grpc = grpc.map(|socket| grpc::listen(socket, app.clone(), tls.as_ref())).transpose().map_err(ServeError::Listen)?;
     let handle = server.handle();
     tokio::select! {
         ended = &mut server => return ended.map_err(ServeError::Listen),

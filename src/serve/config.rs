@@ -59,7 +59,7 @@ pub struct SafetyConfig {
     pub access: AccessConfig,
     /// The origins whose pages may read answers.
     pub origins: Vec<Origin>,
-    /// The certificate to serve with, on both ports.
+    /// The certificate to serve with, on every port.
     pub tls: Option<TlsConfig>,
 }
 

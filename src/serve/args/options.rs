@@ -42,7 +42,7 @@ pub struct NetworkArgs {
     /// for an admin key where there are keys; without any, keep it private.
     #[arg(long, value_name = "HOST:PORT", env = "LIMBIC_ADMIN_LISTEN")]
     pub admin_listen: Option<String>,
-    /// Where to speak the Open Inference Protocol over gRPC as well, in the clear; nowhere without it.
+    /// Where to speak the Open Inference Protocol over gRPC as well; nowhere without it.
     #[arg(long, value_name = "HOST:PORT", env = "LIMBIC_GRPC_LISTEN")]
     pub grpc_listen: Option<String>,
     /// Threads that speak HTTP. Without it: 1.
@@ -141,7 +141,7 @@ pub struct AccessArgs {
     pub cors_origin: Vec<Origin>,
 }
 
-/// With which certificate to serve, on both ports; without one in the clear.
+/// With which certificate to serve, on every port; without one in the clear.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsArgs {

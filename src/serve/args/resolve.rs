@@ -52,9 +52,6 @@ pub enum ArgsError {
     /// No key. Its text is not repeated: it could hold one.
     #[error("--key")]
     Key(#[from] KeyError),
-    /// What is asked to be secret would leave by another port.
-    #[error("--grpc-listen with --tls-cert: gRPC is served in the clear only, expected one of the two")]
-    GrpcInTheClear,
     /// Nowhere to listen.
     #[error("{option} {found:?}: expected HOST:PORT")]
     Listen {
@@ -96,9 +93,6 @@ impl ServingArgs {
         let listen = address("--listen", &self.network.listen)?;
         let admin = self.network.admin_listen.as_deref().map(|typed| address("--admin-listen", typed)).transpose()?;
         let grpc = self.network.grpc_listen.as_deref().map(|typed| address("--grpc-listen", typed)).transpose()?;
-        if grpc.is_some() && self.tls.tls_cert.is_some() {
-            return Err(ArgsError::GrpcInTheClear);
-        }
         let ComputeArgs { workers, intra_threads, batch_tokens, .. } = self.compute;
         let threads =
             ThreadPlan::choose(around.cores, Asked { workers, intra: intra_threads, batch_tokens, http: self.network.http_threads });

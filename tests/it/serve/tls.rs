@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use limbic::serve::probe;
+use limbic::serve::proto::inference::ServerLiveRequest;
+use limbic::serve::proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use limbic::serve::telemetry::Telemetry;
 use limbic::serve::tls::{Tls, TlsConfig, TlsError};
 use rcgen::generate_simple_self_signed;
 use serde_json::{Value, json};
+use tonic::transport::{ClientTlsConfig, Endpoint};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig as ClientTls, parse_pem};
 
 use super::harness::{PATIENCE, Plan, until};
@@ -114,6 +118,37 @@ fn a_renewed_certificate_serves_and_half_of_one_does_not() {
     fs::remove_file(&pair.config.key).unwrap();
     std::thread::sleep(Duration::from_millis(100));
     assert!(trusts(&second));
+}
+
+#[test]
+fn grpc_speaks_tls_by_the_same_certificate() {
+    let (first, second) = (pair(), pair());
+    let pair = Pair::new(&first);
+    let mut plan = Plan::default();
+    plan.safety.tls = Some(pair.config.clone());
+    let server = plan.start_with_grpc(Telemetry::new());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let port = server.grpc.unwrap().port();
+    let live = async |root: &(String, String)| {
+        let trust = ClientTlsConfig::new().ca_certificate(tonic::transport::Certificate::from_pem(&root.0)).domain_name("localhost");
+        let endpoint = Endpoint::from_shared(format!("https://127.0.0.1:{port}")).unwrap().tls_config(trust).unwrap();
+        let channel = endpoint.connect().await.ok()?;
+        GrpcInferenceServiceClient::new(channel).server_live(ServerLiveRequest {}).await.ok().map(|answer| answer.into_inner().live)
+    };
+    // A handshake that never ends holds no other up.
+    let stalled = TcpStream::connect(server.grpc.unwrap()).unwrap();
+    assert_eq!(runtime.block_on(live(&first)), Some(true));
+    assert_eq!(runtime.block_on(live(&second)), None);
+    let plain = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
+    let plain = runtime.block_on(async {
+        let channel = plain.connect().await.ok()?;
+        GrpcInferenceServiceClient::new(channel).server_live(ServerLiveRequest {}).await.ok()
+    });
+    assert!(plain.is_none(), "it answers in the clear");
+    fs::write(&pair.config.cert, &second.0).unwrap();
+    fs::write(&pair.config.key, &second.1).unwrap();
+    until("the new certificate serves", || runtime.block_on(live(&second)) == Some(true));
+    drop(stalled);
 }
 
 #[track_caller]

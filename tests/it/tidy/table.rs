@@ -89,6 +89,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("thiserror", &["spec", "text", "decide", "metrics", "nn", "model", "bundle", "backend", "export", "train", "serve"]),
     ("tokenizers", &["text"]),
     ("tokio", &["serve", "bin/serve.rs"]),
+    ("tokio_rustls", &["serve"]),
     ("toml", &["train", "serve"]),
     ("tonic", &["serve"]),
     ("tonic_prost", &["serve"]),

@@ -9,11 +9,13 @@
 //! | `inference` | the methods of the Open Inference Protocol |
 //! | `health` | those of the health checks |
 //! | `status` | errors as statuses |
+//! | `tls` | connections under TLS |
 
 mod edge;
 mod health;
 mod inference;
 mod status;
+mod tls;
 
 use std::io;
 use std::net::TcpListener;
@@ -33,6 +35,7 @@ pub(in crate::serve) use self::status::word;
 use crate::serve::app::App;
 use crate::serve::proto::health::health_server::HealthServer;
 use crate::serve::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
+use crate::serve::tls::Tls;
 
 /// Calls that one connection may have open at a time.
 const STREAMS: u32 = 1024;
@@ -43,13 +46,13 @@ pub(in crate::serve) struct Listening {
     stop: oneshot::Sender<()>,
 }
 
-/// Starts to serve on `socket`, within the runtime that this is called in.
+/// Starts to serve on `socket`, within the runtime that this is called in, under TLS where there is a certificate.
 ///
 /// # Errors
 /// When the socket cannot be served on.
-pub(in crate::serve) fn listen(socket: TcpListener, app: App) -> io::Result<Listening> {
+pub(in crate::serve) fn listen(socket: TcpListener, app: App, certificate: Option<&Tls>) -> io::Result<Listening> {
     socket.set_nonblocking(true)?;
-    let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(socket)?).with_nodelay(Some(true));
+    let socket = tokio::net::TcpListener::from_std(socket)?;
     let times = app.settings.times;
     let longest = app.settings.limits.body_bytes;
     let inference = GrpcInferenceServiceServer::new(Inference { app: app.clone() }).max_decoding_message_size(longest);
@@ -60,11 +63,22 @@ pub(in crate::serve) fn listen(socket: TcpListener, app: App) -> io::Result<List
         .http2_keepalive_interval(Some(times.keep_alive))
         .http2_keepalive_timeout(Some(times.slow_client));
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = server.serve_with_incoming_shutdown(Edge { app, routes }, incoming, async move {
+    let stopped = async move {
         // Dropping the sender is as good as a word.
         let _ = stopped.await;
-    });
-    Ok(Listening { server: tokio::spawn(serving), stop })
+    };
+    let edge = Edge { app, routes };
+    let server = match certificate {
+        None => {
+            let incoming = TcpIncoming::from(socket).with_nodelay(Some(true));
+            tokio::spawn(server.serve_with_incoming_shutdown(edge, incoming, stopped))
+        }
+        Some(certificate) => {
+            let incoming = tls::incoming(socket, certificate.server()?, times.slow_client);
+            tokio::spawn(server.serve_with_incoming_shutdown(edge, incoming, stopped))
+        }
+    };
+    Ok(Listening { server, stop })
 }
 
 impl Listening {
