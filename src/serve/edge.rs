@@ -70,7 +70,7 @@ pub(crate) async fn edge(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let app = request.app_data::<web::Data<App>>().cloned().expect("the app's data is registered: this is a bug");
-    let route = Route::of(request.match_pattern().as_deref());
+    let route = Route::of(request.match_pattern().as_deref()).asked_by(request.method());
     let call = Call::begin(request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes));
     let span = app.telemetry.traces().and_then(|traces| traces.request(request.request(), route, &call.id));
     let mut departure = Departure::of(&app, route, call, span.clone());

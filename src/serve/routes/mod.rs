@@ -17,6 +17,7 @@ mod page;
 mod reference;
 mod repository;
 
+use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 
 use super::error::{ApiError, Dialect};
@@ -34,8 +35,10 @@ pub(crate) enum Route {
     Predict,
     /// What text-embeddings-inference's clients ask of a server first.
     Info,
-    /// Hugging Face's classification (POST), the page or a signpost (GET).
+    /// Hugging Face's classification.
     Root,
+    /// The page or a signpost, at the same place.
+    Front,
     /// What the page is made of.
     Page,
     /// Hugging Face's classification by one model.
@@ -170,6 +173,12 @@ impl Route {
         route.unwrap_or(Self::Unmatched)
     }
 
+    /// The same to one method: whoever only reads `/` brings no text.
+    pub(crate) fn asked_by(self, method: &Method) -> Self {
+        let reads = method == Method::GET || method == Method::HEAD;
+        if self == Self::Root && reads { Self::Front } else { self }
+    }
+
     const fn row(self) -> Row {
         const fn asks(pattern: &'static str, dialect: Dialect) -> Row {
             Row { pattern, dialect, classifies: true }
@@ -185,6 +194,7 @@ impl Route {
             Self::Predict => asks("/predict", Dialect::Tei),
             Self::Info => tells("/info", Dialect::Tei),
             Self::Root => asks("/", Dialect::HuggingFace),
+            Self::Front => tells("/", Dialect::HuggingFace),
             Self::Page => tells("/page/{file}", Dialect::Problem),
             Self::Hf => asks("/hf/{model}", Dialect::HuggingFace),
             Self::Classify => asks("/classify", Dialect::OpenAi),
@@ -254,7 +264,7 @@ impl Route {
     /// Whether anybody may read it without a key. A route that is not listed asks for one.
     pub(crate) const fn is_open(self) -> bool {
         self.is_polled() && !matches!(self, Self::Metrics)
-            || matches!(self, Self::Root | Self::Page | Self::Document | Self::Docs | Self::DocsFile)
+            || matches!(self, Self::Front | Self::Page | Self::Document | Self::Docs | Self::DocsFile)
     }
 
     /// Whether its requests bring texts.

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use super::harness::{Plan, Reply, Running};
+use serde_json::json;
+
+use super::harness::{Plan, Reply, Running, until};
 use crate::support::repo_root;
 
 /// What a browser sends for an address somebody typed.
@@ -44,6 +46,21 @@ fn html_is_for_those_who_name_it() {
     assert_eq!(server.get("/").expect(200).json()["model"], "scripted");
     let refused = ask(&server, "PUT", "/", &[("accept", BROWSER)]).expect(405);
     assert_eq!(refused.header("allow"), Some("GET, HEAD, POST"));
+}
+
+/// Latency is of those who bring texts: a browser that opens the page is not one.
+#[test]
+fn looking_at_it_is_no_classification() {
+    let server = Plan::default().start();
+    let measured = || server.metric("limbic_request_duration_seconds_count");
+    for (method, accept) in [("GET", BROWSER), ("HEAD", BROWSER), ("GET", "*/*")] {
+        ask(&server, method, "/", &[("accept", accept)]).expect(200);
+    }
+    server.get("/page/main.js").expect(200);
+    assert_eq!(measured(), 0.0);
+    server.post("/", &json!({"inputs": "so happy"})).expect(200);
+    until("the answer is counted", || measured() == 1.0);
+    until("all are counted", || server.metric("limbic_requests_total{code=\"200\",route=\"/\"}") == 4.0);
 }
 
 /// Everything that the page asks for, found by following what it names, with its content.
