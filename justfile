@@ -62,6 +62,11 @@ bench-idle *args:
     scripts/setup
     scripts/bench/idle {{ args }}
 
+# What the server holds after many loads of a model, under load.
+bench-swaps *args:
+    scripts/setup
+    scripts/bench/swaps {{ args }}
+
 # Vulnerabilities known today (needs a network and cargo-deny).
 advisories:
     cargo deny check advisories

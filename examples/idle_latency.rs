@@ -2,22 +2,31 @@
 //! `limbic-serve`.
 //!
 //! Arguments: the bundle's folder, the ONNX Runtime library, the server's `HOST:PORT`, rounds. Texts
-//! come from standard input, one a line. For every text of every round it times tokenisation, the
-//! engine's own forward pass on one thread, and one request over a connection that is kept, in
-//! turns, and prints one line of JSON with the three lists in milliseconds.
+//! come from standard input, one a line. Ten texts are tokenised and computed on one thread, once without a
+//! pause and once at a request's pace, since a core that rests comes back to colder caches; then the
+//! same ten are requested over a connection that is kept, and so on: two sessions that took turns text
+//! by text would push each other's weights out of the cache, and longer blocks would be of different
+//! moments of a machine whose speed drifts. Prints one line of JSON: lists in milliseconds, a value a
+//! text and round, of what was timed here and of what the server says of its own stages.
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock and prints")]
 
 use std::io::{BufRead, BufReader, Read, Write, stdin};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use limbic::backend::{self, EngineKind, Options};
 use limbic::bundle::Bundle;
 use limbic::text::Batch;
 use serde_json::json;
+
+/// What an engine rests between two requests of one client.
+const REST: Duration = Duration::from_micros(800);
+/// Texts that are timed one way before they are timed the other.
+const BLOCK: usize = 10;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -32,34 +41,52 @@ fn main() -> Result<()> {
     let texts: Vec<String> = stdin().lines().collect::<Result<_, _>>()?;
     ensure!(!texts.is_empty(), "no texts on standard input");
 
-    let (mut tokenise, mut forward, mut request) = (Vec::new(), Vec::new(), Vec::new());
+    let mut times = Times::default();
     // The first round warms everything and is not kept.
     for round in 0..=rounds.parse::<usize>()? {
-        for text in &texts {
-            let start = Instant::now();
-            let encoding = encoder.encode(text)?;
-            let tokenised = milliseconds(start);
-            let batch = Batch::new([&encoding])?;
-            let start = Instant::now();
-            engine.forward(&batch)?;
-            let computed = milliseconds(start);
-            let body = json!({"input": text}).to_string();
-            let start = Instant::now();
-            server.ask(&body)?;
-            let answered = milliseconds(start);
-            if round > 0 {
-                tokenise.push(tokenised);
-                forward.push(computed);
-                request.push(answered);
+        if round == 1 {
+            times = Times::default();
+        }
+        for block in texts.chunks(BLOCK) {
+            let encodings = block.iter().map(|text| timed(&mut times.tokenise, || encoder.encode(text))).collect::<Result<Vec<_>, _>>()?;
+            let batches = encodings.iter().map(|encoding| Batch::new([encoding])).collect::<Result<Vec<_>, _>>()?;
+            for batch in &batches {
+                timed(&mut times.busy, || engine.forward(batch))?;
+            }
+            for batch in &batches {
+                thread::sleep(REST);
+                timed(&mut times.forward, || engine.forward(batch))?;
+            }
+            for text in block {
+                let body = json!({"input": text}).to_string();
+                let stages = timed(&mut times.request, || server.ask(&body))?;
+                times.stages.push(stages);
             }
         }
     }
-    println!("{}", json!({"tokenise": tokenise, "forward": forward, "request": request}));
+    println!("{}", serde_json::to_string(&times)?);
     Ok(())
 }
 
-fn milliseconds(start: Instant) -> f64 {
-    1e3 * start.elapsed().as_secs_f64()
+/// What was timed, a value a text and round.
+#[derive(Default, serde::Serialize)]
+struct Times {
+    tokenise: Vec<f64>,
+    /// Forward passes without a rest between them.
+    busy: Vec<f64>,
+    /// Forward passes at a request's pace.
+    forward: Vec<f64>,
+    request: Vec<f64>,
+    /// What the server says: tokenisation, waiting, forward pass.
+    stages: Vec<Vec<f64>>,
+}
+
+/// Runs `work` and notes the milliseconds that it took.
+fn timed<T>(times: &mut Vec<f64>, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let done = work();
+    times.push(1e3 * start.elapsed().as_secs_f64());
+    done
 }
 
 /// One kept connection: the least a client can cost.
@@ -75,22 +102,35 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream), host: address.to_owned() })
     }
 
-    fn ask(&mut self, body: &str) -> Result<()> {
+    /// Asks, and returns the durations that the answer's `Server-Timing` names.
+    fn ask(&mut self, body: &str) -> Result<Vec<f64>> {
         let (host, length) = (&self.host, body.len());
         let head =
             format!("POST /v1/emotions HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
         self.stream.get_mut().write_all((head + body).as_bytes())?;
-        let (mut line, mut length) = (String::new(), 0);
+        let (mut line, mut length, mut stages) = (String::new(), 0, Vec::new());
         self.stream.read_line(&mut line)?;
         ensure!(line.contains(" 200 "), "the server answered {line:?}");
         while line != "\r\n" {
             line.clear();
             ensure!(self.stream.read_line(&mut line)? > 0, "the server closed the connection in a head");
-            if let Some((_, value)) = line.to_ascii_lowercase().split_once("content-length:") {
-                length = value.trim().parse()?;
+            match line.to_ascii_lowercase().trim_end().split_once(": ") {
+                Some(("content-length", value)) => length = value.parse()?,
+                Some(("server-timing", value)) => {
+                    stages = value.split("dur=").skip(1).map(duration).collect::<Result<_>>()?;
+                }
+                _ => {}
             }
         }
         let mut answer = vec![0; length];
-        Ok(self.stream.read_exact(&mut answer)?)
+        self.stream.read_exact(&mut answer)?;
+        ensure!(stages.len() == 3, "expected the server to time three stages, found {}", stages.len());
+        Ok(stages)
     }
+}
+
+/// The number that a stage's part of `Server-Timing` begins with.
+fn duration(part: &str) -> Result<f64> {
+    let number = part.split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap_or_default();
+    number.parse().with_context(|| format!("expected a duration, found {part:?}"))
 }

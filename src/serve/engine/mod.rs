@@ -96,8 +96,11 @@ pub struct Engine {
 /// What workers, permits and tickets have in common.
 struct Shared {
     queue: Mutex<Queue>,
-    /// Rung when texts arrive and when the stage changes.
-    wake: Condvar,
+    /// Rung for one idle worker when there are texts, and for all of them when the stage changes.
+    work: Condvar,
+    /// Rung when the engine ends, for workers that pause between two tries to rebuild a backend: they would swallow a
+    /// ring that was meant for an idle one.
+    end: Condvar,
     cache: Option<ResponseCache>,
     /// Keyed by chance, so that nobody can make texts that look the same.
     hasher: RandomState,
@@ -127,12 +130,16 @@ impl Shared {
                 item.request.fail(EngineError::Expired);
             }
             if !batch.is_empty() {
+                // Arrivals ring for one worker, which sees here that there is enough for another.
+                if !queue.is_empty() {
+                    self.work.notify_one();
+                }
                 return Some(batch);
             }
             if queue.stage == Stage::Ending {
                 return None;
             }
-            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -147,7 +154,7 @@ impl Engine {
         let name = backends.first().map_or("none", |backend| backend.name());
         let cache = plan.cache_bytes.map(ResponseCache::new);
         let hasher = RandomState::new();
-        let shared = Arc::new(Shared { queue: Mutex::new(queue), wake: Condvar::new(), cache, hasher, telemetry });
+        let shared = Arc::new(Shared { queue: Mutex::new(queue), work: Condvar::new(), end: Condvar::new(), cache, hasher, telemetry });
         let engine = Self { shared, name };
         for (index, backend) in backends.into_iter().enumerate() {
             let (shared, factory, member) = (Arc::clone(&engine.shared), Arc::clone(&plan.factory), plan.crew.sign_on());
@@ -212,7 +219,8 @@ impl Engine {
     /// Tells the workers to finish what waits and leave.
     pub fn end(&self) {
         self.shared.lock().stage = Stage::Ending;
-        self.shared.wake.notify_all();
+        self.shared.work.notify_all();
+        self.shared.end.notify_all();
     }
 }
 
@@ -255,7 +263,7 @@ impl Permit {
             return Err(Refusal::Overloaded { retry_after: queue.retry_after() });
         }
         drop(queue);
-        self.shared.wake.notify_all();
+        self.shared.work.notify_one();
         Ok(Ticket { shared: Arc::clone(&self.shared), request, answer })
     }
 

@@ -128,6 +128,11 @@ impl Queue {
         Depth { texts: self.waiting.len() + self.reserved, tokens: self.tokens }
     }
 
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Reserves room for all of `texts`, or for none.
     pub(super) fn reserve(&mut self, texts: usize) -> bool {
         let fits = self.depth().texts.saturating_add(texts) <= self.limits.texts.get();

@@ -176,6 +176,6 @@ fn ended_within(shared: &Shared, pause: Duration) -> bool {
         if queue.stage == Stage::Ending || left.is_zero() {
             return queue.stage == Stage::Ending;
         }
-        queue = shared.wake.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        queue = shared.end.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
     }
 }

@@ -1,18 +1,14 @@
 //! Every family of networks over HTTP: a bundle's golden texts are answered as its golden answers
 //! say, whatever the engine.
 
-use std::num::NonZeroUsize;
-
 use limbic::backend::EngineKind;
 use limbic::bundle::GoldenSet;
 use limbic::decide::Prediction;
-use limbic::serve::config::EngineConfig;
-use limbic::serve::threads::{Asked, Cores, ThreadPlan};
-use limbic::serve::{ModelsConfig, SafetyConfig, ServeConfig, Service, Settings};
+use limbic::serve::Service;
 use limbic::spec::Precision;
 use serde_json::{Value, json};
 
-use super::harness::Running;
+use super::harness::{Running, config};
 use crate::tiny;
 
 /// Golden texts that are asked about: an empty one is refused.
@@ -27,23 +23,7 @@ fn every_family_answers_as_its_golden_answers_say() {
         tiny::write(&bundle, &parts);
         let expected = parts.decider.decide(&parts.golden.logits);
         for kind in EngineKind::ALL {
-            let engine = EngineConfig { kind, options: tiny::options(), workers: NonZeroUsize::MIN };
-            let listen = "127.0.0.1:0".parse().unwrap();
-            let models = ModelsConfig { bundle: Some(bundle.clone()), ..ModelsConfig::default() };
-            let cores = Cores { count: NonZeroUsize::MIN, affinity: None, quota: None };
-            let threads = ThreadPlan::choose(cores, Asked::default());
-            let config = ServeConfig {
-                models,
-                listen,
-                admin: None,
-                grpc: None,
-                engine,
-                settings: Settings::default(),
-                safety: SafetyConfig::default(),
-                threads,
-                traces: None,
-            };
-            let server = Running::start(Service::open(&config).unwrap());
+            let server = Running::start(Service::open(&config(&bundle, kind)).unwrap());
             let texts: Vec<&String> = parts.golden.texts.iter().filter(|text| !text.is_empty()).collect();
             let answer = server.post("/v1/emotions", &json!({"input": texts, "logits": true})).expect(200).json();
             seen += check(&answer, &parts.golden, &expected, &format!("{family}, {pooling:?}, {kind}"));

@@ -11,19 +11,22 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use limbic::backend::scripted::Scripted;
-use limbic::backend::{Backend, BackendError, Cost};
+use limbic::backend::{Backend, BackendError, Cost, EngineKind};
 use limbic::decide::{Calibrator, Decider, Thresholds};
+use limbic::serve::config::EngineConfig;
 use limbic::serve::engine::BackendFactory;
 use limbic::serve::model::ServedModel;
 use limbic::serve::registry::{Opened, Opener};
 use limbic::serve::telemetry::Telemetry;
-use limbic::serve::{self, ModelsConfig, SafetyConfig, ServeError, Service, Settings, Sockets};
+use limbic::serve::threads::{Asked, Cores, ThreadPlan};
+use limbic::serve::{self, ModelsConfig, SafetyConfig, ServeConfig, ServeError, Service, Settings, Sockets};
 use limbic::spec::{Activation, LabelSet};
 use limbic::text::{Batch, Normalization, TextEncoder};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::support::fixture;
+use crate::tiny;
 
 pub const LABELS: [&str; 4] = ["anger", "joy", "optimism", "sadness"];
 pub const MAX_LENGTH: usize = 32;
@@ -137,6 +140,21 @@ impl Gate {
     }
 }
 
+/// One worker of a real engine on a real bundle, everything else as it comes.
+pub fn config(bundle: &Path, kind: EngineKind) -> ServeConfig {
+    ServeConfig {
+        models: ModelsConfig { bundle: Some(bundle.to_owned()), ..ModelsConfig::default() },
+        listen: "127.0.0.1:0".parse().unwrap(),
+        admin: None,
+        grpc: None,
+        engine: EngineConfig { kind, options: tiny::options(), workers: NonZeroUsize::MIN },
+        settings: Settings::default(),
+        safety: SafetyConfig::default(),
+        threads: ThreadPlan::choose(Cores { count: NonZeroUsize::MIN, affinity: None, quota: None }, Asked::default()),
+        traces: None,
+    }
+}
+
 /// A server to start.
 pub struct Plan {
     pub settings: Settings,
@@ -165,6 +183,12 @@ impl Default for Plan {
 impl Plan {
     pub fn queue_texts(mut self, texts: usize) -> Self {
         self.settings.queue.texts = NonZeroUsize::new(texts).unwrap();
+        self
+    }
+
+    /// Soon gives up a client that stops in the middle.
+    pub fn impatient(mut self) -> Self {
+        self.settings.times.slow_client = Duration::from_millis(300);
         self
     }
 

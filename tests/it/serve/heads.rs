@@ -2,21 +2,18 @@
 //! is never put through a softmax, and a head of one label always is. The figures are those of a published model card, whose
 //! joy of 0.88 other servers turn into 0.12.
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 
 use limbic::backend::EngineKind;
 use limbic::decide::Decider;
 use limbic::model::SequenceClassifier;
-use limbic::serve::config::EngineConfig;
-use limbic::serve::threads::{Asked, Cores, ThreadPlan};
-use limbic::serve::{ModelsConfig, SafetyConfig, ServeConfig, ServeError, Service, Settings};
+use limbic::serve::{ServeError, Service};
 use limbic::spec::{LabelSet, Pooling, Precision, Task};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
-use super::harness::Running;
+use super::harness::{Running, config};
 use crate::support::fixture;
 use crate::tiny;
 
@@ -63,21 +60,7 @@ fn write(target: &Path, task: Task) {
 }
 
 fn open(bundle: &Path) -> Result<Service, ServeError> {
-    let engine = EngineConfig { kind: EngineKind::Onnx, options: tiny::options(), workers: NonZeroUsize::MIN };
-    let models = ModelsConfig { bundle: Some(bundle.to_owned()), ..ModelsConfig::default() };
-    let threads = ThreadPlan::choose(Cores { count: NonZeroUsize::MIN, affinity: None, quota: None }, Asked::default());
-    let listen = "127.0.0.1:0".parse().unwrap();
-    Service::open(&ServeConfig {
-        models,
-        listen,
-        admin: None,
-        grpc: None,
-        engine,
-        settings: Settings::default(),
-        safety: SafetyConfig::default(),
-        threads,
-        traces: None,
-    })
+    Service::open(&config(bundle, EngineKind::Onnx))
 }
 
 /// Joy and optimism as every shape gives them, with the shape's name.

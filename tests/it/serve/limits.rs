@@ -62,7 +62,7 @@ fn a_flood_of_tiny_chunks_is_refused() {
 
 #[test]
 fn a_slow_head_is_given_up() {
-    let server = impatient();
+    let server = Plan::default().impatient().start();
     let mut stream = server.connect();
     stream.write_all(b"POST /v1/emotions HTTP/1.1\r\nhost:").unwrap();
     let start = Instant::now();
@@ -70,15 +70,9 @@ fn a_slow_head_is_given_up() {
     assert!(start.elapsed() < Duration::from_secs(3));
 }
 
-fn impatient() -> Running {
-    let mut plan = Plan::default();
-    plan.settings.times.slow_client = Duration::from_millis(300);
-    plan.start()
-}
-
 #[test]
 fn a_slow_body_is_given_up() {
-    let server = impatient();
+    let server = Plan::default().impatient().start();
     let mut stream = server.connect();
     stream.write_all(head("content-length: 100").as_bytes()).unwrap();
     stream.write_all(b"{").unwrap();

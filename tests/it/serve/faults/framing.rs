@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::{ROUTES, Speaks};
-use crate::serve::harness::{Plan, Reply, Running, until};
+use crate::serve::harness::{Plan, Reply, until};
 
 const LIMIT: usize = 1 << 20;
 const PIECES: usize = 1 << 16;
@@ -29,12 +29,6 @@ fn chunked(route: &Speaks, body: &[u8], size: usize) -> Vec<u8> {
     }
     request.extend(b"0\r\n\r\n");
     request
-}
-
-fn impatient() -> Running {
-    let mut plan = Plan::default();
-    plan.settings.times.slow_client = Duration::from_millis(200);
-    plan.start()
 }
 
 #[test]
@@ -74,7 +68,7 @@ fn a_body_in_too_many_pieces_is_413() {
 
 #[test]
 fn a_body_that_does_not_come_is_408() {
-    let server = impatient();
+    let server = Plan::default().impatient().start();
     let mut seen = 0;
     for route in &ROUTES {
         let half = route.raw(b"a")[..5].to_vec();
@@ -101,7 +95,7 @@ fn a_body_that_does_not_come_is_408() {
 /// A byte now and then is no progress: the clock runs for the body as a whole.
 #[test]
 fn a_body_that_trickles_is_408() {
-    let server = impatient();
+    let server = Plan::default().impatient().start();
     for route in &ROUTES {
         let mut stream = server.connect();
         stream.write_all(&head(route, "content-length: 1000")).unwrap();
