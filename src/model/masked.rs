@@ -77,6 +77,6 @@ impl MaskedLm {
         let inner = ops.linear(&self.dense, &asked)?;
         let inner = ops.unary(UnaryOp::Gelu, &inner)?;
         let inner = ops.layer_norm(&self.norm, &inner, None)?;
-        ops.decode(&self.words, &self.bias, &inner)
+        ops.decode(&self.words, Some(&self.bias), &inner)
     }
 }

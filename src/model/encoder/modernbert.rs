@@ -148,7 +148,7 @@ impl ModernBert {
             init: config.init(),
         };
         Self {
-            embeddings: Embeddings { words, positions: None, first_position: 0, segments: None },
+            embeddings: Embeddings { words, positions: None, first_position: 0, segments: None, scale: None },
             embedding_norm: config.norm("model.embeddings.norm"),
             layers: (0..config.num_hidden_layers).map(|index| Layer::new(config, index)).collect(),
             final_norm: config.norm("model.final_norm"),
@@ -217,12 +217,11 @@ impl Layer {
         Self {
             attention_norm: (index > 0).then(|| config.norm(&path("attn_norm"))),
             query_key_value: linear("attn.Wqkv", width, 3 * width, config.attention_bias),
-            rotary: Rotary { head_width: config.head_width(), base },
+            rotary: Rotary { head_width: config.head_width(), base, scaling: None },
             attention: Attention {
-                heads: config.num_attention_heads,
-                head_width: config.head_width(),
                 window: (!global).then_some(config.local_attention / 2),
                 dropout: config.attention_dropout,
+                ..Attention::both(config.num_attention_heads, config.head_width())
             },
             attention_output: linear("attn.Wo", width, width, config.attention_bias),
             feed_forward_norm: config.norm(&path("mlp_norm")),

@@ -82,6 +82,7 @@ impl PostNorm {
                 positions: Some(table("position_embeddings", shape.positions)),
                 first_position: shape.first_position,
                 segments: shape.segments.map(|rows| table("token_type_embeddings", rows)),
+                scale: None,
             },
             embedding_norm: Norm { name: path("LayerNorm"), width: shape.width, bias: true, epsilon: shape.epsilon },
             layers: (0..shape.layers).map(|index| Layer::new(names, shape, index)).collect(),
@@ -144,7 +145,7 @@ impl Layer {
         let linear = |name: &str, inputs, outputs| Linear { name: path(name), inputs, outputs, bias: true, init: shape.init };
         let norm = |name: &str| Norm { name: path(name), width, bias: true, epsilon: shape.epsilon };
         Self {
-            attention: Attention { heads: shape.heads, head_width: width / shape.heads, window: None, dropout: shape.weights_dropout },
+            attention: Attention { dropout: shape.weights_dropout, ..Attention::both(shape.heads, width / shape.heads) },
             query: linear(names.query, width, width),
             key: linear(names.key, width, width),
             value: linear(names.value, width, width),
