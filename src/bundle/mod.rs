@@ -18,6 +18,7 @@
 mod card;
 mod error;
 mod files;
+mod generation;
 mod golden;
 mod graph;
 mod manifest;
@@ -29,6 +30,7 @@ mod writer;
 
 pub use card::{BaseModel, Card, DataFingerprint, Figure, Figures, FurtherData, MeasuredSet, Provenance, ScoreBin, ScoreReference, render};
 pub use error::BundleError;
+pub use generation::Generation;
 pub use golden::{GoldenSet, MAX_GOLDEN_TEXTS};
 pub use weights::{Layout, PackedWeights, Span, WeightsError, weights_location};
 pub use writer::{BundleParts, BundleWriter, Graph, StagedBundle};
@@ -39,7 +41,7 @@ use std::sync::Arc;
 
 use crate::decide::Decider;
 use crate::spec::{Activation, Architecture, LabelSet, Pooling, Precision, Task};
-use crate::text::{Normalization, TextEncoder};
+use crate::text::{LabelSpelling, Normalization, TextEncoder};
 
 /// The names of an ONNX graph's inputs, both `i64 [batch, sequence]`.
 pub const GRAPH_INPUTS: [&str; 2] = ["input_ids", "attention_mask"];
@@ -61,6 +63,7 @@ pub struct Bundle {
     tolerance: f64,
     threshold_policy: String,
     text_encoder: TextEncoder,
+    generation: Option<(Generation, LabelSpelling)>,
     decider: Decider,
     labels: LabelSet,
     config_json: String,
@@ -177,7 +180,19 @@ impl Bundle {
         self.tolerance
     }
 
-    /// The longest text in tokens, special tokens included; longer ones are cut.
+    /// How the model is asked for its labels, where it writes them; a classifier has none of this.
+    #[must_use]
+    pub fn generation(&self) -> Option<&Generation> {
+        self.generation.as_ref().map(|(generation, _)| generation)
+    }
+
+    /// How a generator writes its labels in its tokens.
+    #[must_use]
+    pub fn spelling(&self) -> Option<&LabelSpelling> {
+        self.generation.as_ref().map(|(_, spelling)| spelling)
+    }
+
+    /// The longest text in tokens, special tokens and a prompt included; longer ones are cut.
     #[must_use]
     pub fn max_length(&self) -> usize {
         self.text_encoder.max_length()

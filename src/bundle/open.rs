@@ -11,10 +11,10 @@ use serde::Deserialize;
 use super::files::{self, Folder, is_plain, sha256};
 use super::manifest::{GoldenTwin, Manifest, OnnxTwin};
 use super::weights::{Layout, PackedWeights, weights_location};
-use super::{Bundle, BundleError, BundleFile, Card, Figure, Figures, GRAPH_INPUTS, GRAPH_OUTPUT, GoldenSet, graph};
+use super::{Bundle, BundleError, BundleFile, Card, Figure, Figures, GRAPH_INPUTS, GRAPH_OUTPUT, Generation, GoldenSet, graph};
 use crate::decide::{DecideError, Decider, Thresholds};
 use crate::spec::{Architecture, LabelSet};
-use crate::text::TextEncoder;
+use crate::text::{LabelSpelling, TextEncoder};
 
 /// A network with more positions than this is taken for a broken file.
 const MAX_LENGTH: usize = 1 << 20;
@@ -36,7 +36,8 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
 
     let config_json = utf8(&verified(&folder, &manifest, files::CONFIG)?, &folder.file(files::CONFIG))?;
     let config = check_config(&config_json, &manifest, &folder)?;
-    let text_encoder = text_encoder(&verified(&folder, &manifest, files::TOKENIZER)?, &manifest, &folder)?;
+    let generation = manifest.generation.clone().map(|generation| generation.resolve(&at)).transpose()?;
+    let text_encoder = text_encoder(&verified(&folder, &manifest, files::TOKENIZER)?, generation.as_ref(), &manifest, &folder)?;
     let golden = verified(&folder, &manifest, files::GOLDEN)?;
     let graph = manifest.onnx.as_ref().map(|_| verified(&folder, &manifest, files::GRAPH)).transpose()?;
     let weights = verified(&folder, &manifest, files::WEIGHTS)?;
@@ -47,6 +48,7 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
 
     let labels =
         LabelSet::new(manifest.labels.iter().cloned()).map_err(|error| BundleError::value(&at, "labels", "distinct names", error))?;
+    let generation = generation.map(|generation| spelled(generation, &text_encoder, &labels, (config.positions(), &at))).transpose()?;
     let decider = decider(&manifest, labels.clone(), &at)?;
     let golden_path = folder.file(files::GOLDEN);
     let golden = GoldenTwin::parse(&golden, &golden_path)?.resolve(labels.len(), &golden_path)?;
@@ -70,6 +72,7 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
         tolerance: manifest.precision.tolerance,
         threshold_policy: manifest.precision.thresholds.policy,
         text_encoder,
+        generation,
         decider,
         labels,
         config_json,
@@ -178,9 +181,31 @@ fn check_config(json: &str, manifest: &Manifest, folder: &Folder) -> Result<Conf
     Ok(config)
 }
 
-fn text_encoder(json: &[u8], manifest: &Manifest, folder: &Folder) -> Result<TextEncoder, BundleError> {
-    TextEncoder::from_json(json, manifest.normalization, manifest.max_length)
-        .map_err(|error| BundleError::value(&folder.file(files::TOKENIZER), "tokenizer", "a tokenizer that fits max_length", error))
+fn text_encoder(json: &[u8], generation: Option<&Generation>, manifest: &Manifest, folder: &Folder) -> Result<TextEncoder, BundleError> {
+    let Manifest { normalization, max_length, .. } = *manifest;
+    let opened = match generation {
+        Some(Generation { prompt, .. }) => TextEncoder::with_prompt(json, normalization, max_length, prompt),
+        None => TextEncoder::from_json(json, normalization, max_length),
+    };
+    opened.map_err(|error| BundleError::value(&folder.file(files::TOKENIZER), "tokenizer", "a tokenizer that fits max_length", error))
+}
+
+/// The spelling of a generator's labels; there must be room for the longest answer behind the longest
+/// prompt.
+fn spelled(
+    generation: Generation,
+    encoder: &TextEncoder,
+    labels: &LabelSet,
+    (positions, at): (usize, &Path),
+) -> Result<(Generation, LabelSpelling), BundleError> {
+    let spelling = LabelSpelling::new(encoder, labels)
+        .map_err(|error| BundleError::value(at, "generation", "labels that the tokenizer can write", error))?;
+    let longest = positions.saturating_sub(spelling.longest());
+    if encoder.max_length() > longest {
+        let expected = format!("at most {longest}, the network's positions without the {} of the longest answer", spelling.longest());
+        return Err(BundleError::value(at, "max_length", expected, encoder.max_length()));
+    }
+    Ok((generation, spelling))
 }
 
 fn weights_image(file: Arc<[u8]>, manifest: &Manifest, folder: &Folder) -> Result<(Arc<[u8]>, Layout), BundleError> {

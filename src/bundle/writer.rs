@@ -12,10 +12,12 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::files::{self, sha256};
+use super::generation::GenerationTwin;
 use super::manifest::{CalibratorTwin, FileTwin, GoldenTwin, Manifest, OnnxTwin, PrecisionTwin, SCHEMA_VERSION, ThresholdsTwin};
 use super::scores::ScoresTwin;
 use super::{
-    Bundle, BundleError, GRAPH_INPUTS, GRAPH_OUTPUT, GoldenSet, MeasuredSet, PackedWeights, Provenance, ScoreReference, weights_location,
+    Bundle, BundleError, GRAPH_INPUTS, GRAPH_OUTPUT, Generation, GoldenSet, MeasuredSet, PackedWeights, Provenance, ScoreReference,
+    weights_location,
 };
 use crate::decide::Decider;
 use crate::spec::{Architecture, Pooling, Task};
@@ -62,6 +64,8 @@ pub struct BundleParts {
     pub metrics: Vec<MeasuredSet>,
     /// How scores were distributed on rows that the model did not see, one list of bins a label.
     pub scores: Option<ScoreReference>,
+    /// How the model is asked for its labels, when it writes them.
+    pub generation: Option<Generation>,
 }
 
 /// A recorded ONNX graph whose weights are a bundle's image.
@@ -244,6 +248,7 @@ fn manifest(parts: &BundleParts, files: BTreeMap<String, FileTwin>) -> Manifest 
         provenance: (&parts.provenance).into(),
         metrics: parts.metrics.iter().map(Into::into).collect(),
         scores: parts.scores.as_ref().map(|scores| ScoresTwin::of(scores, parts.decider.labels())),
+        generation: parts.generation.as_ref().map(GenerationTwin::of),
         files,
     }
 }

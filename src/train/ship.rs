@@ -66,6 +66,7 @@ pub(super) fn stage(
         provenance: provenance(ground, cargo.trained, cargo.git),
         metrics: cargo.metrics,
         scores: Some(cargo.scores),
+        generation: None,
     };
     let staged = BundleWriter::stage(target, &parts)?;
     let parity = export::verify(staged.bundle(), library)?;

@@ -175,6 +175,7 @@ pub fn with_golden(seed: Seed, network: &SequenceClassifier, weights: &[u8], pre
         provenance: provenance(),
         metrics: vec![measured()],
         scores: Some(scores(network.labels())),
+        generation: None,
     };
     parts.golden = answered(&parts);
     parts
