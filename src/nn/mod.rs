@@ -13,6 +13,7 @@
 //! Rows are tokens: a batch is flat ids and cumulative lengths, and nothing is padded. One
 //! [`Eager`] is one thread; threads come from shards in training and workers in serving.
 
+mod adapter;
 mod backward;
 mod checkpoint;
 mod composite;
@@ -30,9 +31,11 @@ mod random;
 mod snapshot;
 mod spare;
 mod step;
+mod storage;
 mod tape;
 mod weights;
 
+pub use adapter::{LoraBias, LoraConfig, PeftAdapter, Targets};
 pub use checkpoint::join_safetensors;
 pub use eager::{Eager, Mode, Path, Rows};
 pub use error::NnError;
@@ -45,4 +48,5 @@ pub use pickle::pickle_to_safetensors;
 pub use ragged::RowKind;
 pub use snapshot::Snapshot;
 pub use step::{Example, Network, StepOptions, StepReport, Stepper};
+pub use storage::{Plan, Storage};
 pub use weights::{Missing, Weights};
