@@ -4,9 +4,8 @@
 
 use serde::Deserialize;
 
-use super::Reach;
-use crate::model::ConfigError;
 use crate::model::config::{check_heads, check_rates, check_sizes, check_word};
+use crate::model::{ConfigError, Reach};
 use crate::nn::{Attention, BinaryOp, Embedding, Embeddings, Init, Linear, Norm, Ops, ParamSpec, Rotary, UnaryOp};
 
 /// The members of a ModernBERT `config.json` that decide the computation.
@@ -170,6 +169,12 @@ impl ModernBert {
         params
     }
 
+    /// Every dense layer, from the input on.
+    #[must_use]
+    pub fn linears(&self) -> Vec<Linear> {
+        self.layers.iter().flat_map(Layer::linears).cloned().collect()
+    }
+
     /// The embeddings' output and then every layer's, the last one normalised, each with a row a
     /// token.
     ///
@@ -232,6 +237,10 @@ impl Layer {
         }
     }
 
+    fn linears(&self) -> [&Linear; 4] {
+        [&self.query_key_value, &self.attention_output, &self.feed_forward, &self.output]
+    }
+
     fn params(&self) -> Vec<ParamSpec> {
         let mut params = self.attention_norm.as_ref().map_or_else(Vec::new, Norm::params);
         params.extend(self.query_key_value.params());
@@ -245,7 +254,7 @@ impl Layer {
     /// One layer for the rows that `reach` asks for, which look at all rows of `x`.
     fn forward<O: Ops>(&self, ops: &mut O, x: &O::Value, reach: Reach) -> Result<O::Value, O::Error> {
         let mixed = self.attend(ops, x, reach)?;
-        let asked = if reach == Reach::FirstToken { ops.first_token(x)? } else { x.clone() };
+        let asked = reach.rows(ops, x)?;
         let attended = ops.binary(BinaryOp::Add, &asked, &mixed)?;
         let normal = ops.layer_norm(&self.feed_forward_norm, &attended, None)?;
         let both = ops.linear(&self.feed_forward, &normal)?;
@@ -269,10 +278,8 @@ impl Layer {
         let query = ops.columns(&packed, 0, width)?;
         let key = ops.columns(&packed, width, width)?;
         let value = ops.columns(&packed, 2 * width, width)?;
-        let (mut query, key) = (ops.rotate(&self.rotary, &query)?, ops.rotate(&self.rotary, &key)?);
-        if reach == Reach::FirstToken {
-            query = ops.first_token(&query)?;
-        }
+        let (query, key) = (ops.rotate(&self.rotary, &query)?, ops.rotate(&self.rotary, &key)?);
+        let query = reach.rows(ops, &query)?;
         let mixed = ops.attention(&self.attention, &query, &key, &value)?;
         let mixed = ops.linear(&self.attention_output, &mixed)?;
         ops.dropout(self.attention_dropout, &mixed)

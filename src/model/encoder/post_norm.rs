@@ -2,7 +2,7 @@
 //! arXiv:1706.03762; Devlin et al. 2019, arXiv:1810.04805): tables of positions, and a layer
 //! normalisation after attention and after feed-forward. A family brings sizes and names.
 
-use super::Reach;
+use crate::model::Reach;
 use crate::nn::{Attention, Embedding, Embeddings, Init, Linear, Norm, Ops, ParamSpec, UnaryOp};
 
 /// The encoder, without pooler and head.
@@ -103,6 +103,12 @@ impl PostNorm {
         params
     }
 
+    /// Every dense layer, from the input on.
+    #[must_use]
+    pub fn linears(&self) -> Vec<Linear> {
+        self.layers.iter().flat_map(Layer::linears).cloned().collect()
+    }
+
     /// The embeddings' output and then every layer's, each with a row a token.
     ///
     /// # Errors
@@ -125,7 +131,7 @@ impl PostNorm {
         let mut x = self.embed(ops)?;
         for (index, layer) in self.layers.iter().enumerate() {
             let last = index + 1 == self.layers.len();
-            let asked = if last && reach == Reach::FirstToken { ops.first_token(&x)? } else { x.clone() };
+            let asked = if last { reach.rows(ops, &x)? } else { x.clone() };
             x = layer.forward(ops, &asked, &x)?;
         }
         Ok(x)
@@ -157,6 +163,10 @@ impl Layer {
             attention_dropout: shape.attention_dropout,
             dropout: shape.dropout,
         }
+    }
+
+    fn linears(&self) -> [&Linear; 6] {
+        [&self.query, &self.key, &self.value, &self.attention_output, &self.feed_forward, &self.output]
     }
 
     fn params(&self) -> Vec<ParamSpec> {
