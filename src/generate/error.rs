@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::nn::NnError;
+use crate::text::TextError;
 
 /// Why a model could not answer.
 #[derive(Debug, Error)]
@@ -17,16 +18,9 @@ pub enum GenerateError {
         /// The most that the model can read.
         context: usize,
     },
-    /// A setting outside its range.
-    #[error("{what} is {found}: expected {expected}")]
-    Setting {
-        /// The setting.
-        what: &'static str,
-        /// Its range.
-        expected: &'static str,
-        /// What it is.
-        found: String,
-    },
+    /// What the network wrote cannot be written as text.
+    #[error(transparent)]
+    Text(#[from] TextError),
     /// The network could not compute.
     #[error(transparent)]
     Network(#[from] NnError),

@@ -52,12 +52,20 @@ impl LabelSpelling {
         let answer = encoder.answer().ok_or_else(no_prompt)?;
         let piece = |text: &str| encoder.piece(text);
         let begun = |text: &str| encoder.piece(&[answer.lead, text].concat());
-        let names = labels.names().iter().map(|name| piece(inner(&quoted(name)))).collect::<Result<Vec<_>, _>>()?;
+        let spelled = labels.names().iter().map(|name| piece(inner(&quoted(name)))).collect::<Result<Vec<_>, _>>()?;
         let (empty, open, between, close) = (begun("[]")?, begun("[\"")?, piece("\", \"")?, piece("\"]")?);
-        let pieces = Pieces { empty: &empty, open: &open, labels: &names, between: &between, close: &close, end: answer.end };
+        let pieces = Pieces {
+            names: labels.names(),
+            empty: &empty,
+            open: &open,
+            labels: &spelled,
+            between: &between,
+            close: &close,
+            end: answer.end,
+        };
         let trie = LabelTrie::new(pieces)?;
         let labels = labels.clone();
-        let spelling = Self { encoder: encoder.clone(), labels, trie, empty, open, names, between, close, end: answer.end };
+        let spelling = Self { encoder: encoder.clone(), labels, trie, empty, open, names: spelled, between, close, end: answer.end };
         spelling.check()?;
         Ok(spelling)
     }

@@ -26,6 +26,8 @@ struct Node {
 /// The tokens of a list's pieces.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pieces<'a> {
+    /// The labels, for errors.
+    pub(super) names: &'a [String],
     pub(super) empty: &'a [u32],
     pub(super) open: &'a [u32],
     pub(super) labels: &'a [Vec<u32>],
@@ -68,17 +70,21 @@ impl LabelTrie {
     /// [`TextError::Spelling`] when two lists are written by the same tokens.
     pub(super) fn new(pieces: Pieces<'_>) -> Result<Self, TextError> {
         let mut trie = Self { nodes: vec![Node::default(); 3] };
-        let count = u32::try_from(pieces.labels.len()).map_err(|_| wrong("too many labels".to_owned()))?;
-        let ended = |piece: &[u32]| [piece, &[pieces.end]].concat();
-        trie.insert(START, &ended(pieces.empty), Leads::Nowhere, u32::MAX)?;
-        trie.insert(START, pieces.open, Leads::ToLabels, count)?;
-        for (label, tokens) in (0..).zip(pieces.labels) {
-            trie.insert(LABELS, tokens, Leads::Behind(label), label + 1)?;
-        }
-        trie.insert(BEHIND, &ended(pieces.close), Leads::Nowhere, u32::MAX)?;
-        trie.insert(BEHIND, pieces.between, Leads::ToLabels, count)?;
-        trie.check()?;
+        trie.insert_all(pieces).and_then(|()| trie.check()).map_err(|clash| TextError::Spelling { reason: clash.told(pieces.names) })?;
         Ok(trie)
+    }
+
+    fn insert_all(&mut self, pieces: Pieces<'_>) -> Result<(), Clash> {
+        let ended = |piece: &[u32]| [piece, &[pieces.end]].concat();
+        // A label set is far smaller than this counts.
+        let count = pieces.labels.len() as u32;
+        self.insert(START, &ended(pieces.empty), Leads::Nowhere, u32::MAX)?;
+        self.insert(START, pieces.open, Leads::ToLabels, count)?;
+        for (label, tokens) in (0..).zip(pieces.labels) {
+            self.insert(LABELS, tokens, Leads::Behind(label), label + 1)?;
+        }
+        self.insert(BEHIND, &ended(pieces.close), Leads::Nowhere, u32::MAX)?;
+        self.insert(BEHIND, pieces.between, Leads::ToLabels, count)
     }
 
     /// Where every list begins.
@@ -118,44 +124,64 @@ impl LabelTrie {
         &self.nodes[node as usize]
     }
 
-    fn insert(&mut self, root: u32, tokens: &[u32], leads: Leads, reach: u32) -> Result<(), TextError> {
+    fn insert(&mut self, root: u32, tokens: &[u32], leads: Leads, reach: u32) -> Result<(), Clash> {
         if tokens.is_empty() {
-            return Err(wrong(format!("a piece of a list has no token ({leads:?})")));
+            return Err(Clash::Empty(leads));
         }
         let mut at = root;
         for &token in tokens {
             let known = self.node(at).children.iter().find(|(known, _)| *known == token).map(|&(_, child)| child);
-            let child = known.unwrap_or(u32::try_from(self.nodes.len()).map_err(|_| wrong("too many labels".to_owned()))?);
+            let child = known.unwrap_or(self.nodes.len() as u32);
             if known.is_none() {
                 self.nodes.push(Node::default());
                 self.nodes[at as usize].children.push((token, child));
             }
-            self.nodes[child as usize].reach = self.node(child).reach.max(reach);
+            let reached = &mut self.nodes[child as usize].reach;
+            *reached = reach.max(*reached);
             at = child;
         }
         match self.nodes[at as usize].leads.replace(leads) {
             None => Ok(()),
-            Some(other) => Err(wrong(format!("two pieces have the same tokens ({other:?} and {leads:?})"))),
+            Some(other) => Err(Clash::Same(other, leads)),
         }
     }
 
-    /// Checks that a leaf which goes on in its own tree can be told from one that leads to the next.
-    fn check(&self) -> Result<(), TextError> {
+    /// Checks that a piece which is the beginning of another can be told from it by what comes next.
+    fn check(&self) -> Result<(), Clash> {
         for node in &self.nodes {
-            let next = match node.leads {
-                Some(Leads::ToLabels) => LABELS,
-                Some(Leads::Behind(_)) => BEHIND,
+            let (leads, next) = match node.leads {
+                Some(leads @ Leads::ToLabels) => (leads, LABELS),
+                Some(leads @ Leads::Behind(_)) => (leads, BEHIND),
                 Some(Leads::Nowhere) | None => continue,
             };
             let next = &self.node(next).children;
-            if let Some((token, _)) = node.children.iter().find(|(token, _)| next.iter().any(|(other, _)| other == token)) {
-                return Err(wrong(format!("token {token} could go on a piece or begin the next one")));
+            if node.children.iter().any(|(token, _)| next.iter().any(|(other, _)| other == token)) {
+                return Err(Clash::Begins(leads));
             }
         }
         Ok(())
     }
 }
 
-fn wrong(reason: String) -> TextError {
-    TextError::Spelling { reason }
+/// Why tokens do not tell lists apart.
+#[derive(Debug)]
+enum Clash {
+    Empty(Leads),
+    Same(Leads, Leads),
+    Begins(Leads),
+}
+
+impl Clash {
+    fn told(&self, names: &[String]) -> String {
+        let piece = |leads: &Leads| match leads {
+            Leads::Behind(label) => format!("label {:?}", names[*label as usize]),
+            Leads::ToLabels => "what stands before a label".to_owned(),
+            Leads::Nowhere => "the end of a list".to_owned(),
+        };
+        match self {
+            Self::Empty(leads) => format!("{} has no token", piece(leads)),
+            Self::Same(one, other) => format!("{} and {} have the same tokens", piece(one), piece(other)),
+            Self::Begins(leads) => format!("a token behind {} can be read in two ways", piece(leads)),
+        }
+    }
 }
