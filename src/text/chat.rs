@@ -6,10 +6,9 @@
 //! which is pinned, and its own special tokens. It is refused, in its own words where it has some.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::io;
 
-use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::value::{Kwargs, Serde, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, escape_formatter, syntax::SyntaxConfig};
 use minijinja_contrib::pycompat;
 use serde::{Deserialize, Serialize};
@@ -86,9 +85,9 @@ impl ChatTemplate {
     /// The conversation as the model reads it; with `ask`, up to where the model is to speak.
     pub(super) fn render(&self, turns: &[Turn<'_>], ask: bool, around: Surroundings<'_>) -> Result<String, TextError> {
         let mut variables: BTreeMap<&str, Value> =
-            around.variables.iter().map(|(name, value)| (name.as_str(), Value::from_serialize(value))).collect();
+            around.variables.iter().map(|(name, value)| (name.as_str(), Value::from(Serde(value)))).collect();
         variables.extend(self.tokens.iter().map(|(&name, token)| (name, Value::from(token.as_str()))));
-        variables.insert("messages", Value::from_serialize(turns));
+        variables.insert("messages", Value::from(Serde(turns)));
         variables.insert("add_generation_prompt", Value::from(ask));
         variables.extend(["tools", "documents"].map(|absent| (absent, Value::from(()))));
         let rendered = environment(around.date).and_then(|environment| environment.render_str(&self.source, variables));

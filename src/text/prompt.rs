@@ -74,11 +74,11 @@ impl Prompt {
         said.push(Turn { role: "user", content: &user });
         let date = turns.date.as_deref().map(Date::parse).transpose()?;
         let around = Surroundings { date, variables: &turns.variables };
-        let asked = template.render(&said, true, around)?;
+        let prompt = Self::around(&template.render(&said, true, around)?, text, end.to_owned())?;
         said.push(Turn { role: "assistant", content: answer });
         let answered = template.render(&said, false, around)?;
         match answered.split_once(answer) {
-            Some((_, closing)) if closing.starts_with(end) => Self::around(&asked, text, end.to_owned()),
+            Some((_, closing)) if closing.starts_with(end) => Ok(prompt),
             found => {
                 let found = found.map_or("no answer at all", |(_, closing)| closing);
                 Err(wrong(format!("the chat template closes an answer with {found:?}: expected its end token {end:?}")))

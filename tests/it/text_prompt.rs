@@ -68,9 +68,7 @@ fn chats_are_those_of_transformers() {
     for case in cases {
         let template = ChatTemplate::new(&case.config.to_string(), None).expect("a template");
         let turns = ChatTurns { system: case.system, user: case.user, date: Some(day.clone()), variables: case.variables };
-        // The constructs close an answer where nobody else would.
-        let end = template.eos_token();
-        let prompt = Prompt::chat(&template, &turns, &labels, end).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let prompt = Prompt::chat(&template, &turns, &labels, None).unwrap_or_else(|error| panic!("{}: {error}", case.name));
         let encoder = encoder(&prompt, 1000);
         for ((text, expected), ids) in texts.iter().zip(&case.prompts).zip(&case.ids) {
             assert_eq!(&[&prompt.before, text.as_str(), &prompt.after].concat(), expected, "{}: {text:?}", case.name);
@@ -173,10 +171,8 @@ fn templates_that_do_not_fit_are_refused() {
     let chat = |source: &str, turns: &ChatTurns, end| Prompt::chat(&template(source), turns, &joy, end);
     let body = "{% for m in messages %}{{ m.content }}<|turn|>{% endfor %}";
     assert!(chat(body, &turns("{text}"), None).is_ok());
-    check_refused(
-        chat("{% for m in messages %}{{ m.content | upper }}x<|turn|>{% endfor %}{{ messages[0].content }}", &turns("{text}"), None),
-        "2 times",
-    );
+    check_refused(chat("{{ messages[0].content }} {{ messages[0].content }}", &turns("{text}"), None), "stands 2 times");
+    check_refused(chat("{{ messages[0].content[1:] }}", &turns("{text}"), None), "stands 0 times");
     check_refused(chat(body, &turns("nothing"), None), "stands 0 times");
     check_refused(chat(body, &turns("{text}"), Some("<|end|>")), "closes an answer with \"<|turn|>\": expected its end token \"<|end|>\"");
     check_refused(chat("{{ messages[0].content }}", &turns("{text}"), None), "no answer at all");
