@@ -40,6 +40,8 @@ fixtures:
     python3 scripts/fixtures/smoke.py
     .cache/ref/bin/python scripts/fixtures/bert.py
     .cache/ref/bin/python scripts/fixtures/families.py
+    .cache/ref/bin/python scripts/fixtures/decoders.py
+    .cache/ref/bin/python scripts/fixtures/stories.py
     .cache/ref/bin/python scripts/fixtures/learning.py
     .cache/ref/bin/python scripts/fixtures/masked_lm.py
     .cache/ref/bin/python scripts/fixtures/prompts.py tests/it/fixtures

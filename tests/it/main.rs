@@ -16,6 +16,7 @@ mod export;
 mod generate;
 mod metrics;
 mod nn_checkpoint;
+mod nn_decoders;
 mod nn_grad;
 mod nn_kernels;
 mod nn_learning;
@@ -26,6 +27,7 @@ mod nn_support;
 #[cfg(feature = "serve")]
 mod serve;
 mod spec;
+mod stories;
 mod support;
 mod text;
 mod text_labels;
