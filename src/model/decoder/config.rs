@@ -65,9 +65,9 @@ pub struct DecoderConfig {
     /// Dropout on attention weights, in `[0, 1)`.
     #[serde(default)]
     pub attention_dropout: f64,
-    /// Whether a token sees only what stands before it. `false` is what checkpoints state that were
-    /// trained on as embedding models with attention both ways (gte-Qwen2); the stock classes of
-    /// `transformers` do not read it.
+    /// Whether a token sees only what stands before it. `false` is for checkpoints that were trained
+    /// on as embedding models with attention both ways, whose published classes are code of their own
+    /// (gte-Qwen2); the stock classes of `transformers` do not read it.
     #[serde(default = "yes")]
     pub is_causal: bool,
     /// Whether Qwen's upper layers look through a window.
