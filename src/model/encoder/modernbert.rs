@@ -156,7 +156,7 @@ impl ModernBert {
     }
 
     /// The word table.
-    pub(super) fn words(&self) -> &Embedding {
+    pub(in crate::model) fn words(&self) -> &Embedding {
         &self.embeddings.words
     }
 

@@ -91,7 +91,7 @@ impl PostNorm {
     }
 
     /// The word table.
-    pub(super) fn words(&self) -> &Embedding {
+    pub(in crate::model) fn words(&self) -> &Embedding {
         &self.embeddings.words
     }
 
