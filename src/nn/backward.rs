@@ -6,7 +6,7 @@ use super::NnError;
 use super::gradients::Gradients;
 use super::kernels::matmul::Into;
 use super::kernels::rotate::Turn;
-use super::kernels::{gelu, layer_norm, linear, pooling, simd};
+use super::kernels::{activation, layer_norm, linear, pooling, rms_norm, simd};
 use super::ops::BinaryOp;
 use super::ragged::Ragged;
 use super::spare::Spare;
@@ -15,19 +15,36 @@ use super::weights::{Parameter, numbers};
 
 impl Tape {
     /// Gradients of `sum(output * gradient)` into `gradients`, whose spare buffers the tape's
-    /// then join.
-    pub(crate) fn backward(self, output: &Node, gradient: Vec<f32>, texts: Texts<'_>, gradients: &mut Gradients) -> Result<(), NnError> {
+    /// then join; returns that of the tape's first node where no kernel made it. `again` runs a part
+    /// that was not remembered.
+    pub(crate) fn backward(
+        self,
+        output: &Node,
+        gradient: Vec<f32>,
+        texts: Texts<'_>,
+        gradients: &mut Gradients,
+        again: &Again<'_>,
+    ) -> Result<Option<Vec<f32>>, NnError> {
         let mut flow = Flow { nodes: (0..self.nodes).map(|_| None).collect(), spare: self.spare, parameters: gradients };
         flow.nodes[output.id] = Some(gradient);
         for Step { output, kernel } in self.steps.unwrap_or_default().into_iter().rev() {
             let Some(dy) = flow.nodes[output.id].take() else { continue };
+            if let Kernel::Segment { x, index } = kernel {
+                flow.segment(x, dy, |x, dy, gradients| again(index, x, dy, gradients))?;
+                flow.spare.give_back(output.values);
+                continue;
+            }
             kernel.backward(output, dy, texts, &mut flow)?;
         }
-        let Flow { spare, parameters, .. } = flow;
+        let Flow { mut nodes, spare, parameters } = flow;
         parameters.spare.join(spare);
-        Ok(())
+        Ok(nodes[0].take())
     }
 }
+
+/// Runs the part of this number on `x` once more and takes it back: the gradient of its result
+/// becomes that of `x`, unless nothing of the result came from `x`.
+pub(crate) type Again<'a> = dyn Fn(usize, &Node, Vec<f32>, &mut Gradients) -> Result<Option<Vec<f32>>, NnError> + 'a;
 
 /// The texts that rows stand for.
 #[derive(Clone, Copy)]
@@ -56,6 +73,22 @@ impl Flow<'_> {
         self.spare.give_back(node.values);
     }
 
+    /// Takes a part that is run again back, in the buffers of this way back.
+    fn segment(
+        &mut self,
+        x: Node,
+        dy: Vec<f32>,
+        again: impl FnOnce(&Node, Vec<f32>, &mut Gradients) -> Result<Option<Vec<f32>>, NnError>,
+    ) -> Result<(), NnError> {
+        self.parameters.spare = std::mem::take(&mut self.spare);
+        let dx = again(&x, dy, self.parameters)?;
+        self.spare = std::mem::take(&mut self.parameters.spare);
+        if let Some(dx) = dx {
+            self.give(x, dx);
+        }
+        Ok(())
+    }
+
     /// A node's gradient to add to, or a buffer to fill.
     fn at(&mut self, node: &Node) -> (&mut [f32], Into) {
         match &mut self.nodes[node.id] {
@@ -78,22 +111,14 @@ impl Kernel {
             Self::LayerNorm { x, residual, scale, shift, epsilon } => {
                 layer_norm_backward((x, residual), (&scale, shift.as_ref()), epsilon, dy, flow)?
             }
-            Self::Gelu { x } => {
-                gelu::backward(&mut dy, &x.values);
+            Self::RmsNorm { x, scale, offset, epsilon } => {
+                let mut dscale = vec![0.0; scale.var.elem_count()];
+                numbers(&scale.var, |scale| rms_norm::backward(&mut dy, &mut dscale, &x.values, scale, offset, epsilon))?;
+                simd::add_assign(flow.parameters.dense_to_add(scale.place, dscale.len()), &dscale);
                 flow.give(x, dy);
             }
-            Self::Tanh { x } => {
-                for (dy, y) in dy.iter_mut().zip(output.values.iter()) {
-                    *dy *= 1.0 - y * y;
-                }
-                flow.give(x, dy);
-            }
-            Self::Relu { x } => {
-                for (dy, x) in dy.iter_mut().zip(x.values.iter()) {
-                    if *x <= 0.0 {
-                        *dy = 0.0;
-                    }
-                }
+            Self::Unary { op, x } => {
+                activation::backward(op, &mut dy, &x.values, &output.values);
                 flow.give(x, dy);
             }
             Self::Binary { op, x, y } => binary_backward(op, x, y, dy, flow),
@@ -115,9 +140,9 @@ impl Kernel {
                     flow.give(node, d);
                 }
             }
-            Self::FirstToken { x } => {
+            Self::Pick { x, rows, width } => {
                 let mut dx = flow.spare.take(x.values.len());
-                pooling::first_token_backward(texts.batch, &mut dx, &dy);
+                pooling::pick_backward(&mut dx, &dy, &rows, width);
                 flow.give(x, dx);
             }
             Self::MeanTokens { x } => {
@@ -125,22 +150,17 @@ impl Kernel {
                 pooling::mean_tokens_backward(texts.batch, &mut dx, &dy);
                 flow.give(x, dx);
             }
-            Self::Marked { x } => {
-                let mut dx = flow.spare.take(x.values.len());
-                dx.fill(0.0);
-                let width = dx.len() / texts.batch.tokens();
-                for (dy, row) in dy.chunks_exact(width).zip(texts.batch.marked()) {
-                    dx[row * width..][..width].copy_from_slice(dy);
-                }
-                flow.give(x, dx);
-            }
+            Self::Segment { .. } => unreachable!("taken back before; this is a bug"),
         }
         flow.spare.give_back(output.values);
         Ok(())
     }
 }
 
-fn embed_backward(tables: &Tables, dy: Vec<f32>, texts: Texts<'_>, flow: &mut Flow<'_>) {
+fn embed_backward(tables: &Tables, mut dy: Vec<f32>, texts: Texts<'_>, flow: &mut Flow<'_>) {
+    if let Some(scale) = tables.scale {
+        dy.iter_mut().for_each(|dy| *dy *= scale);
+    }
     scatter(flow.parameters, &tables.words, &dy, texts.ids.iter().copied());
     if let Some(positions) = &tables.positions {
         let entries = texts.batch.positions().map(|position| (position + tables.first_position) as u32);

@@ -146,7 +146,7 @@ impl Gradients {
                     let pairs = sums.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK));
                     match into {
                         Into::Replace => pairs.for_each(|(sums, values)| sums.copy_from_slice(values)),
-                        Into::Add => pairs.for_each(|(sums, values)| super::kernels::simd::add_assign(sums, values)),
+                        Into::Add | Into::Resume => pairs.for_each(|(sums, values)| super::kernels::simd::add_assign(sums, values)),
                     }
                 }
                 Slot::Rows(rows) => mine.add_rows((rows.places.len(), rows.width), rows.sums()),

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | read, begin, copy, write parameters | [`Weights`], [`Snapshot`] |
 //! | compute logits | [`Eager`] with [`Mode::Eval`], then [`Rows::to_vec`] |
+//! | continue texts without reading them again | [`KvCache`] in [`Eager::with_cache`] |
 //! | learn | [`Stepper`] with a [`Loss`] and [`AdamW`] |
 //!
 //! Rows are tokens: a batch is flat ids and cumulative lengths, and nothing is padded. One
@@ -15,6 +16,7 @@
 
 mod adapter;
 mod backward;
+mod cache;
 mod checkpoint;
 mod composite;
 mod eager;
@@ -36,6 +38,7 @@ mod tape;
 mod weights;
 
 pub use adapter::{LoraBias, LoraConfig, PeftAdapter, Targets};
+pub use cache::KvCache;
 pub use checkpoint::join_safetensors;
 pub use eager::{Eager, Mode, Path, Rows};
 pub use error::NnError;

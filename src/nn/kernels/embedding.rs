@@ -1,4 +1,4 @@
-//! The sum of up to three table entries a token: word, position, and segment 0.
+//! The sum of up to three table entries a token: word, position, and segment 0; times a scale.
 //!
 //! Its backward adds rows to the few table entries that the batch touched, never to a dense table:
 //! see [`Gradients`](crate::nn::Gradients).
