@@ -15,6 +15,8 @@ mod decide_policies;
 mod export;
 mod generate;
 mod metrics;
+mod nn_attention;
+mod nn_causal;
 mod nn_checkpoint;
 mod nn_decoders;
 mod nn_grad;
