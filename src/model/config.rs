@@ -70,7 +70,7 @@ pub enum ModelConfig {
     /// ModernBERT.
     ModernBert(ModernBertConfig),
     /// Llama, Qwen 2 and 3, Gemma and Gemma 2: one definition, whose configuration says which.
-    Decoder(DecoderConfig),
+    Decoder(Box<DecoderConfig>),
 }
 
 impl ModelConfig {
