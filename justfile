@@ -45,6 +45,8 @@ fixtures:
     .cache/ref/bin/python scripts/fixtures/learning.py
     .cache/ref/bin/python scripts/fixtures/masked_lm.py
     .cache/ref/bin/python scripts/fixtures/prompts.py tests/it/fixtures
+    .cache/ref/bin/python scripts/fixtures/quantization.py
+    .cache/ref/bin/python scripts/fixtures/adapters.py
     .cache/ref/bin/python scripts/fixtures/calibration.py > tests/it/fixtures/calibration.json
     .cache/mlflow/bin/python scripts/fixtures/events.py tests/it/fixtures/events.tfevents
     .cache/ref/bin/python scripts/fixtures/metrics.py > tests/it/fixtures/metrics.json

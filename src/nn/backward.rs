@@ -4,14 +4,15 @@ use std::ops::Range;
 
 use super::NnError;
 use super::gradients::Gradients;
+use super::held::Parameter;
 use super::kernels::matmul::Into;
 use super::kernels::rotate::Turn;
-use super::kernels::{activation, layer_norm, linear, pooling, rms_norm, simd};
+use super::kernels::{activation, layer_norm, pooling, rms_norm, simd};
 use super::ops::BinaryOp;
 use super::ragged::Ragged;
 use super::spare::Spare;
-use super::tape::{Kernel, Node, Step, Tables, Tape};
-use super::weights::{Parameter, numbers};
+use super::tape::{Kernel, Node, Step, Tape};
+use super::weights::numbers;
 
 impl Tape {
     /// Gradients of `sum(output * gradient)` into `gradients`, whose spare buffers the tape's
@@ -54,10 +55,10 @@ pub(crate) struct Texts<'a> {
 }
 
 /// Gradients on their way back.
-struct Flow<'g> {
+pub(super) struct Flow<'g> {
     nodes: Vec<Option<Vec<f32>>>,
-    spare: Spare,
-    parameters: &'g mut Gradients,
+    pub(super) spare: Spare,
+    pub(super) parameters: &'g mut Gradients,
 }
 
 impl Flow<'_> {
@@ -90,7 +91,7 @@ impl Flow<'_> {
     }
 
     /// A node's gradient to add to, or a buffer to fill.
-    fn at(&mut self, node: &Node) -> (&mut [f32], Into) {
+    pub(super) fn at(&mut self, node: &Node) -> (&mut [f32], Into) {
         match &mut self.nodes[node.id] {
             Some(sum) => (sum, Into::Add),
             none => (none.insert(self.spare.take(node.values.len())), Into::Replace),
@@ -102,12 +103,8 @@ impl Kernel {
     /// Passes the gradient `dy` of the output on to the inputs and the parameters.
     fn backward(self, output: Node, mut dy: Vec<f32>, texts: Texts<'_>, flow: &mut Flow<'_>) -> Result<(), NnError> {
         match self {
-            Self::Embed { tables } => embed_backward(&tables, dy, texts, flow),
-            Self::Linear { x, weight, bias } => {
-                linear_backward(&x, &weight, bias.as_ref(), &dy, flow)?;
-                flow.spare.give(dy);
-                flow.spare.give_back(x.values);
-            }
+            Self::Embed { tables } => tables.backward(dy, texts, flow),
+            Self::Linear(dense) => dense.backward(dy, flow)?,
             Self::LayerNorm { x, residual, scale, shift, epsilon } => {
                 layer_norm_backward((x, residual), (&scale, shift.as_ref()), epsilon, dy, flow)?
             }
@@ -155,21 +152,6 @@ impl Kernel {
         flow.spare.give_back(output.values);
         Ok(())
     }
-}
-
-fn embed_backward(tables: &Tables, mut dy: Vec<f32>, texts: Texts<'_>, flow: &mut Flow<'_>) {
-    if let Some(scale) = tables.scale {
-        dy.iter_mut().for_each(|dy| *dy *= scale);
-    }
-    scatter(flow.parameters, &tables.words, &dy, texts.ids.iter().copied());
-    if let Some(positions) = &tables.positions {
-        let entries = texts.batch.positions().map(|position| (position + tables.first_position) as u32);
-        scatter(flow.parameters, positions, &dy, entries);
-    }
-    if let Some(segments) = &tables.segments {
-        scatter(flow.parameters, segments, &dy, std::iter::repeat_n(0, texts.ids.len()));
-    }
-    flow.spare.give(dy);
 }
 
 fn binary_backward(op: BinaryOp, x: Node, y: Node, mut dy: Vec<f32>, flow: &mut Flow<'_>) {
@@ -220,21 +202,4 @@ fn layer_norm_backward(
     }
     flow.give(x, dx);
     Ok(())
-}
-
-fn linear_backward(x: &Node, weight: &Parameter, bias: Option<&Parameter>, dy: &[f32], flow: &mut Flow<'_>) -> Result<(), NnError> {
-    let (outputs, inputs) = (weight.var.dims()[0], weight.var.dims()[1]);
-    let (dw, into) = flow.parameters.dense(weight.place, outputs * inputs);
-    linear::weight_backward(dw, into, &x.values, dy, outputs);
-    if let Some(bias) = bias {
-        linear::add_rows(flow.parameters.dense_to_add(bias.place, outputs), dy);
-    }
-    let (dx, into) = flow.at(x);
-    numbers(&weight.var, |weight| linear::input_backward(dx, into, weight, dy, outputs))
-}
-
-/// Adds the gradient of rows to the table entries they came from.
-fn scatter(gradients: &mut Gradients, table: &Parameter, dy: &[f32], entries: impl Iterator<Item = u32>) {
-    let (rows, width) = (table.var.dims()[0], table.var.dims()[1]);
-    gradients.add_rows(table.place, (rows, width), entries, dy);
 }

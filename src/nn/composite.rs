@@ -5,42 +5,75 @@
 //! no backward, and everything below them would silently learn nothing.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use candle_core::backprop::GradStore;
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Device, Result, Tensor};
 
 use super::kernels::attention::Attention;
 use super::kernels::dropout::Dropout;
 use super::kernels::rotate::Rotation;
 use super::kernels::simd::add_assign;
 use super::ragged::{Ragged, RowKind};
+use super::storage::{OnDevice, product};
 use super::weights::numbers;
 use super::{Gradients, NnError, UnaryOp, Weights};
+
+/// A matrix or table as these operations take it.
+pub(crate) enum Matrix {
+    Whole(Tensor),
+    Frozen(Arc<OnDevice>),
+}
+
+impl Matrix {
+    fn device(&self) -> &Device {
+        match self {
+            Self::Whole(tensor) => tensor.device(),
+            Self::Frozen(held) => held.device(),
+        }
+    }
+
+    /// Some rows.
+    fn rows(&self, ids: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Whole(tensor) => tensor.index_select(ids, 0),
+            Self::Frozen(held) => held.rows(ids),
+        }
+    }
+}
 
 /// The sum of word, position and segment entries, `[tokens, width]`; `places` are the tokens'
 /// entries in the position table.
 pub(crate) fn embed(
     ids: &[u32],
     places: impl Iterator<Item = usize>,
-    words: &Tensor,
-    positions: Option<&Tensor>,
-    segments: Option<&Tensor>,
+    words: &Matrix,
+    positions: Option<&Matrix>,
+    segments: Option<&Matrix>,
 ) -> Result<Tensor> {
     let device = words.device();
-    let mut sum = words.index_select(&Tensor::new(ids, device)?, 0)?;
+    let mut sum = words.rows(&Tensor::new(ids, device)?)?;
     if let Some(positions) = positions {
-        let places = Tensor::from_iter(places.map(|place| place as u32), device)?;
-        sum = sum.add(&positions.index_select(&places, 0)?)?;
+        sum = sum.add(&positions.rows(&Tensor::from_iter(places.map(|place| place as u32), device)?)?)?;
     }
     match segments {
-        Some(segments) => sum.broadcast_add(&segments.narrow(0, 0, 1)?),
+        Some(segments) => sum.broadcast_add(&segments.rows(&Tensor::zeros(1, DType::U32, device)?)?),
         None => Ok(sum),
     }
 }
 
 /// `x W^T + b`, or without `b`.
-pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    shifted(x.matmul(&weight.t()?)?, bias)
+pub(crate) fn linear(x: &Tensor, weight: &Matrix, bias: Option<&Tensor>) -> Result<Tensor> {
+    let y = match weight {
+        Matrix::Whole(weight) => x.matmul(&weight.t()?)?,
+        Matrix::Frozen(weight) => product(x, weight)?,
+    };
+    shifted(y, bias)
+}
+
+/// `scale * x down^T up^T`.
+pub(crate) fn low_rank(x: &Tensor, down: &Tensor, up: &Tensor, scale: f64) -> Result<Tensor> {
+    (x.matmul(&down.t()?)? * scale)?.matmul(&up.t()?)
 }
 
 /// Layer normalisation over the last axis.
@@ -208,8 +241,8 @@ pub(crate) fn backward(output: &Tensor, gradient: &Tensor) -> Result<GradStore> 
 
 /// Adds the gradients of every parameter.
 pub(crate) fn gather(weights: &Weights, store: &GradStore, gradients: &mut Gradients) -> std::result::Result<(), NnError> {
-    for (place, (_, var)) in weights.entries().iter().enumerate() {
-        let Some(gradient) = store.get(var) else { continue };
+    for (place, entry) in weights.entries().iter().enumerate() {
+        let Some(gradient) = entry.trained().and_then(|var| store.get(var)) else { continue };
         numbers(gradient, |gradient| add_assign(gradients.dense_to_add(place, gradient.len()), gradient))?;
     }
     Ok(())

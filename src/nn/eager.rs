@@ -1,6 +1,7 @@
 //! The interpreter that computes: a network's operations on real rows, now.
 
 mod attend;
+mod dense;
 mod segment;
 
 use std::sync::Arc;
@@ -8,11 +9,13 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::cache::Reading;
+use super::held::{LinearWeights, Parameter};
 use super::kernels::dropout;
+use super::lookup::Tables;
 use super::ragged::{Ragged, RowKind};
 use super::random::{Keep, fold};
-use super::tape::{Node, Tables, Tape};
-use super::weights::{Parameter, numbers};
+use super::tape::{Node, Tape};
+use super::weights::numbers;
 use super::{
     Attention, BinaryOp, Decode, Embedding, Embeddings, Gradients, Linear, NnError, Norm, Ops, ParamSpec, RmsNorm, Rotary, UnaryOp,
     Weights, composite,
@@ -236,9 +239,8 @@ impl<'w> Eager<'w> {
     /// A parameter as candle's own operations take it: followed by gradients in training alone.
     fn tracked(&self, parameter: &Parameter) -> Tensor {
         match self.mode {
-            Mode::Train { .. } if self.forgetting => parameter.var.as_detached_tensor(),
-            Mode::Eval => parameter.var.as_detached_tensor(),
-            Mode::Train { .. } => parameter.var.as_tensor().clone(),
+            Mode::Train { .. } if parameter.trained && !self.forgetting => parameter.var.as_tensor().clone(),
+            Mode::Train { .. } | Mode::Eval => parameter.var.as_detached_tensor(),
         }
     }
 
@@ -289,15 +291,9 @@ impl Decode for Eager<'_> {
 
     fn decode(&mut self, words: &Embedding, bias: Option<&ParamSpec>, x: &Rows) -> Result<Rows, NnError> {
         width_is("decoder", x, words.width)?;
-        let weight = self.weights.embedding(words)?;
         let bias = bias.map(|bias| self.weights.named(bias)).transpose()?;
-        let numbers = match self.path {
-            Path::Kernels => Numbers::Node(self.tape.linear(x.node()?, weight, bias)?),
-            Path::Composite => {
-                let bias = bias.map(|bias| self.tracked(&bias));
-                Numbers::Tensor(composite::linear(x.tensor()?, &self.tracked(&weight), bias.as_ref())?)
-            }
-        };
+        let layer = LinearWeights { weight: self.weights.embedding(words)?, bias, adapter: None };
+        let numbers = self.dense(layer, x)?;
         Ok(self.rows(x.kind, words.rows, numbers))
     }
 }
@@ -309,34 +305,19 @@ impl<'w> Ops for Eager<'w> {
     fn embed(&mut self, tables: &Embeddings) -> Result<Rows, NnError> {
         self.check_ids(tables)?;
         let find = |table: &Option<Embedding>| table.as_ref().map(|table| self.weights.embedding(table)).transpose();
-        let (width, first_position, scale) = (tables.words.width, tables.first_position, tables.scale);
-        let words = self.weights.embedding(&tables.words)?;
-        let (positions, segments) = (find(&tables.positions)?, find(&tables.segments)?);
-        let numbers = match self.path {
-            Path::Kernels => {
-                let tables = Tables { words, positions, first_position, segments, scale };
-                Numbers::Node(self.tape.embed(&self.batch, &self.ids, tables)?)
-            }
-            Path::Composite => {
-                let [positions, segments] = [positions, segments].map(|table| table.map(|table| self.tracked(&table)));
-                let places = self.batch.positions().map(|position| position + first_position);
-                let sum = composite::embed(&self.ids, places, &self.tracked(&words), positions.as_ref(), segments.as_ref())?;
-                Numbers::Tensor(scale.map_or(Ok(sum.clone()), |scale| sum.affine(f64::from(scale), 0.0))?)
-            }
-        };
-        Ok(self.rows(RowKind::Tokens, width, numbers))
+        let numbers = self.look_up(Tables {
+            words: self.weights.embedding(&tables.words)?,
+            positions: find(&tables.positions)?,
+            first_position: tables.first_position,
+            segments: find(&tables.segments)?,
+            scale: tables.scale,
+        })?;
+        Ok(self.rows(RowKind::Tokens, tables.words.width, numbers))
     }
 
     fn linear(&mut self, layer: &Linear, x: &Rows) -> Result<Rows, NnError> {
         width_is("linear", x, layer.inputs)?;
-        let found = self.weights.linear(layer)?;
-        let numbers = match self.path {
-            Path::Kernels => Numbers::Node(self.tape.linear(x.node()?, found.weight, found.bias)?),
-            Path::Composite => {
-                let bias = found.bias.map(|bias| self.tracked(&bias));
-                Numbers::Tensor(composite::linear(x.tensor()?, &self.tracked(&found.weight), bias.as_ref())?)
-            }
-        };
+        let numbers = self.dense(self.weights.linear(layer)?, x)?;
         Ok(self.rows(x.kind, layer.outputs, numbers))
     }
 

@@ -11,12 +11,15 @@
 use std::sync::Arc;
 
 use super::NnError;
+use super::dense::Dense;
+use super::held::Parameter;
 use super::kernels::rotate::{Rotation, Turn};
-use super::kernels::{activation, attention, dropout, embedding, layer_norm, linear, pooling, rms_norm};
+use super::kernels::{activation, attention, dropout, layer_norm, pooling, rms_norm};
+use super::lookup::Tables;
 use super::ops::{BinaryOp, UnaryOp};
 use super::ragged::Ragged;
 use super::spare::Spare;
-use super::weights::{Parameter, numbers};
+use super::weights::numbers;
 
 /// Numbers that a kernel made, and their place on the tape.
 #[derive(Debug, Clone)]
@@ -46,11 +49,7 @@ pub(super) enum Kernel {
     Embed {
         tables: Tables,
     },
-    Linear {
-        x: Node,
-        weight: Parameter,
-        bias: Option<Parameter>,
-    },
+    Linear(Dense),
     LayerNorm {
         x: Node,
         residual: Option<Node>,
@@ -108,22 +107,12 @@ pub(super) enum Kernel {
     },
 }
 
-/// The tables of an embedding, as parameters.
-#[derive(Debug)]
-pub(crate) struct Tables {
-    pub(crate) words: Parameter,
-    pub(crate) positions: Option<Parameter>,
-    pub(crate) first_position: usize,
-    pub(crate) segments: Option<Parameter>,
-    pub(crate) scale: Option<f32>,
-}
-
 impl Tape {
     pub(crate) fn new(remember: bool) -> Self {
         Self { steps: remember.then(Vec::new), nodes: 0, spare: Spare::default() }
     }
 
-    fn push(&mut self, values: Vec<f32>, kernel: impl FnOnce() -> Kernel) -> Node {
+    pub(super) fn push(&mut self, values: Vec<f32>, kernel: impl FnOnce() -> Kernel) -> Node {
         let output = Node { id: self.nodes, values: Arc::new(values) };
         self.nodes += 1;
         if let Some(steps) = &mut self.steps {
@@ -159,30 +148,6 @@ impl Tape {
     /// Numbers held for the way back: every step's output.
     pub(crate) fn remembered(&self) -> usize {
         self.steps.iter().flatten().map(|step| step.output.values.len()).sum()
-    }
-
-    pub(crate) fn embed(&mut self, batch: &Ragged, ids: &[u32], tables: Tables) -> Result<Node, NnError> {
-        let width = tables.words.var.dims()[1];
-        let mut sum = self.spare.take(ids.len() * width);
-        let places = batch.positions().map(|position| position + tables.first_position);
-        numbers(&tables.words.var, |words| {
-            optional(tables.positions.as_ref(), |positions| {
-                optional(tables.segments.as_ref(), |segments| {
-                    embedding::forward(&mut sum, [words, positions, segments], width, ids, places);
-                })
-            })
-        })???;
-        if let Some(scale) = tables.scale {
-            sum.iter_mut().for_each(|number| *number *= scale);
-        }
-        Ok(self.push(sum, || Kernel::Embed { tables }))
-    }
-
-    pub(crate) fn linear(&mut self, x: &Node, weight: Parameter, bias: Option<Parameter>) -> Result<Node, NnError> {
-        let (outputs, inputs) = (weight.var.dims()[0], weight.var.dims()[1]);
-        let mut y = self.spare.take(x.values.len() / inputs * outputs);
-        numbers(&weight.var, |weight| optional(bias.as_ref(), |bias| linear::forward(&mut y, &x.values, weight, bias, outputs)))??;
-        Ok(self.push(y, || Kernel::Linear { x: x.clone(), weight, bias }))
     }
 
     pub(crate) fn layer_norm(
@@ -271,7 +236,7 @@ impl Tape {
 }
 
 /// Runs `with` on a parameter's numbers, or on none.
-fn optional<R>(parameter: Option<&Parameter>, with: impl FnOnce(&[f32]) -> R) -> Result<R, NnError> {
+pub(super) fn optional<R>(parameter: Option<&Parameter>, with: impl FnOnce(&[f32]) -> R) -> Result<R, NnError> {
     match parameter {
         Some(parameter) => numbers(&parameter.var, with),
         None => Ok(with(&[])),

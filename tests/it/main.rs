@@ -10,11 +10,13 @@
 
 mod backend;
 mod bundle;
+mod counting;
 mod decide;
 mod decide_policies;
 mod export;
 mod generate;
 mod metrics;
+mod nn_adapter;
 mod nn_attention;
 mod nn_causal;
 mod nn_checkpoint;
@@ -23,6 +25,7 @@ mod nn_grad;
 mod nn_kernels;
 mod nn_learning;
 mod nn_masked;
+mod nn_memory;
 mod nn_optim;
 mod nn_parity;
 mod nn_support;

@@ -3,25 +3,31 @@
 //!
 //! A network knows nothing of them: [`Weights`](super::Weights) looks a dense layer up by name and finds
 //! the base weight with the two matrices beside it.
+//!
+//! | to | use |
+//! |---|---|
+//! | begin one | [`Weights::with_adapter`](super::Weights::with_adapter) |
+//! | take one out of trained weights | [`PeftAdapter::of`] |
+//! | write it, read it | [`PeftAdapter::config_json`] and [`PeftAdapter::to_safetensors`], [`PeftAdapter::parse`] |
+//! | put it on a base | [`Weights::with_saved_adapter`](super::Weights::with_saved_adapter) |
+//! | fold it into the base | [`Weights::merged`](super::Weights::merged) |
 
+mod attach;
 mod config;
+mod merge;
+mod peft;
+mod settings;
 
 pub use config::{LoraBias, LoraConfig, Targets};
+pub use peft::PeftAdapter;
+pub use settings::PeftTask;
 
-/// An adapter as `peft` keeps it: its configuration and its numbers.
-///
-/// | to | use |
-/// |---|---|
-/// | begin one | `Weights::with_adapter(self, linears: &[Linear], config: &LoraConfig, seed: u64) -> Result<Weights, NnError>` |
-/// | take one out of trained weights | `PeftAdapter::of(weights: &Weights, base: &str) -> Result<PeftAdapter, NnError>` |
-/// | write it | `adapter.config_json() -> String`, `adapter.to_safetensors() -> Result<Vec<u8>, NnError>` |
-/// | read it | `PeftAdapter::parse(config_json: &str, safetensors: &[u8]) -> Result<PeftAdapter, NnError>` |
-/// | put it on a base | `Weights::with_saved_adapter(self, linears: &[Linear], adapter: &PeftAdapter) -> Result<Weights, NnError>` |
-/// | fold it into the base | `Weights::merged(&self, storage: Storage /* F32 or Bf16 */) -> Result<Weights, NnError>` |
-#[derive(Debug, Clone, PartialEq)]
-pub struct PeftAdapter {
-    /// What `base_model_name_or_path` says.
-    pub base: String,
-    /// What the adapter is.
-    pub config: LoraConfig,
+/// The name of the matrix that goes down to the rank, `[rank, inputs]`.
+pub(crate) fn down_name(layer: &str) -> String {
+    format!("{layer}.lora_A.weight")
+}
+
+/// The name of the matrix that comes up from the rank, `[outputs, rank]`.
+pub(crate) fn up_name(layer: &str) -> String {
+    format!("{layer}.lora_B.weight")
 }

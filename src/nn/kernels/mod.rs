@@ -10,6 +10,7 @@ pub(crate) mod attention;
 pub(crate) mod cached;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
+pub(crate) mod frozen;
 pub(crate) mod gelu;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;

@@ -4,8 +4,19 @@
 //! a product widens a few rows of it at a time, on the way forward and again on the way back. What
 //! is trained is always `f32`; so are frozen vectors, which weigh nothing.
 
+mod codes;
+mod device;
+mod int8;
+mod nf4;
+mod packed;
 mod plan;
 
+#[cfg(test)]
+mod tests;
+
+pub(crate) use device::{OnDevice, product};
+pub(crate) use packed::{Numbers, Packed};
+pub(crate) use plan::Holding;
 pub use plan::Plan;
 
 /// What a number of a frozen matrix is held as.

@@ -86,7 +86,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("rustls_pki_types", &["serve"]),
     ("safetensors", &["nn", "bundle", "backend", "export"]),
     ("serde", &["spec", "text", "decide", "metrics", "model", "bundle", "export", "train", "serve"]),
-    ("serde_json", &["text", "model", "bundle", "export", "train", "serve"]),
+    ("serde_json", &["text", "nn", "model", "bundle", "export", "train", "serve"]),
     ("sha2", &["bundle", "train", "serve"]),
     ("subtle", &["serve"]),
     ("thiserror", &["spec", "text", "decide", "metrics", "nn", "model", "generate", "bundle", "backend", "export", "train", "serve"]),
