@@ -62,6 +62,11 @@ bench-train *args:
     scripts/setup --base
     scripts/bench/train {{ args }}
 
+# A step of QLoRA on a decoder of real size beside PyTorch, alternating: seconds, tokens/s, peak memory.
+bench-decoder *args:
+    scripts/ref_env
+    scripts/bench/decoder {{ args }}
+
 # What a request costs beyond the engine's own time, at rest.
 bench-idle *args:
     scripts/setup
