@@ -18,6 +18,9 @@ pub enum GenerateError {
         /// The most that the model can read.
         context: usize,
     },
+    /// A network whose logits are NaN or infinite.
+    #[error("the network's logits are not finite: expected numbers")]
+    NotFinite,
     /// What the network wrote cannot be written as text.
     #[error(transparent)]
     Text(#[from] TextError),

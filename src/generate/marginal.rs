@@ -61,7 +61,8 @@ impl Beginning {
     }
 }
 
-/// The probable sets behind a prompt, each with its probability, the likeliest first. At least one.
+/// The probable sets behind a prompt, each with its probability, the likeliest first. At least one,
+/// unless the model's logits are no numbers.
 ///
 /// # Errors
 /// The model's own.
@@ -93,7 +94,7 @@ pub fn label_sets<M: NextTokens>(model: &mut M, prompt: &[u32], trie: &LabelTrie
 /// The likeliest beginnings, as many as there are beams, without those that do not matter.
 fn kept(mut going: Vec<Beginning>, found: &[ScoredSet], width: Width) -> Vec<Beginning> {
     going.sort_by(|a, b| b.set.log_probability.total_cmp(&a.set.log_probability));
-    going.truncate(width.beams);
+    going.truncate(width.beams.max(1));
     let all = log_sum_exp(going.iter().map(|one| &one.set).chain(found).map(|set| set.log_probability));
     let least = libm::log(width.negligible) + all;
     going.retain(|one| one.set.log_probability >= least);

@@ -2,12 +2,13 @@
 //! probability lies on each label when it may write nothing but lists of labels.
 //!
 //! Every search works over [`NextTokens`], which reads tokens and says what may come next; it knows no
-//! network.
+//! network. [`Reader`] is that for a language model.
 //!
 //! | to | use |
 //! |---|---|
 //! | see what a model writes | [`greedy`] for many prompts, [`beam_search`] for one |
-//! | score labels | [`label_sets`], then [`LabelMass::of`] |
+//! | score labels | [`label_sets`], then [`LabelMass::of`]; for many prompts [`label_masses`] |
+//! | count bad answers | [`read_answers`], then `text::AnswerCounts` |
 //!
 //! Nothing is sampled, so nothing is random, and each prompt is answered as if it were alone.
 
@@ -15,12 +16,14 @@ mod beam;
 mod error;
 mod greedy;
 mod marginal;
+mod reader;
 mod scores;
 
 pub use beam::{BeamOptions, Found, beam_search};
 pub use error::GenerateError;
 pub use greedy::greedy;
 pub use marginal::{LabelMass, MAX_LOGIT, ScoredSet, Width, label_sets};
+pub use reader::{Reader, Shared, label_masses, read_answers};
 pub use scores::{Scores, log_probability};
 
 /// A language model that reads sequences and says which tokens may come next.

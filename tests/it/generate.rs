@@ -140,14 +140,14 @@ fn spelling() -> LabelSpelling {
     LabelSpelling::new(&encoder, &labels).unwrap()
 }
 
-/// Logits between -3 and 3 that anything read before changes; the tokens of lists are likelier.
+/// Logits between -1 and 1 that anything read before changes; the tokens of lists are likelier.
 fn hashed(spelling: &LabelSpelling) -> Model<impl Fn(&[u32], u32) -> f32 + use<>> {
     let likely: HashSet<u32> = (0..16).flat_map(|bits| spelling.target(&set(bits))).collect();
     Model::new(430, move |read, token| {
         let hash =
             read.iter().chain([&token]).fold(0xcbf2_9ce4_8422_2325_u64, |hash, &id| (hash ^ u64::from(id)).wrapping_mul(0x0100_0000_01b3));
         let spread = (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / 16_777_216.0;
-        6.0 * spread - 3.0 + if likely.contains(&token) { 7.0 } else { 0.0 }
+        2.0 * spread - 1.0 + if likely.contains(&token) { 7.0 } else { 0.0 }
     })
 }
 
@@ -173,7 +173,7 @@ fn brute(model: &Model<impl Fn(&[u32], u32) -> f32>, spelling: &LabelSpelling, p
 fn a_wide_search_is_exact() {
     let spelling = spelling();
     let mut model = hashed(&spelling);
-    let mut spread = 0.0_f64;
+    let (mut spread, mut inside) = (0.0_f64, 0);
     for prompt in [[1, 2, 3], [7, 7, 7], [9, 0, 4], [400, 8, 1]] {
         let expected = brute(&model, &spelling, &prompt);
         let Ok(sets) = label_sets(&mut model, &prompt, spelling.trie(), EXACT);
@@ -186,13 +186,15 @@ fn a_wide_search_is_exact() {
         let mass = LabelMass::of(&sets, 4);
         let total: f64 = expected.iter().sum();
         assert!((mass.mass / total - 1.0).abs() < 1e-9 && total < 0.999, "{} of {total}", mass.mass);
-        for (label, found) in mass.probabilities().into_iter().enumerate() {
+        for (label, (found, odds)) in mass.probabilities().into_iter().zip(&mass.log_odds).enumerate() {
             let with: f64 = (0..16).filter(|&bits| set(bits)[label]).map(|bits| expected[bits]).sum();
-            assert!((found - with / total).abs() < 1e-9, "label {label}: {found} is not {}", with / total);
+            let exact = f64::ln(with / (total - with));
+            assert!((odds - exact.clamp(-MAX_LOGIT, MAX_LOGIT)).abs() < 1e-6, "label {label}: {odds} is not {exact}");
+            inside += usize::from(exact.abs() < MAX_LOGIT && (found - with / total).abs() < 1e-9);
             spread = spread.max((found - 0.5).abs());
         }
     }
-    assert!(spread > 0.2, "the model says nothing: {spread}");
+    assert!(spread > 0.2 && inside >= 12, "the model says nothing: {spread}, {inside} of 16");
 }
 
 #[test]
@@ -201,12 +203,12 @@ fn a_narrow_search_finds_likely_sets_and_says_what_is_missing() {
     let mut model = hashed(&spelling);
     let Ok(all) = label_sets(&mut model, &[1, 2, 3], spelling.trie(), EXACT);
     let whole = LabelMass::of(&all, 4).mass;
-    for (beams, negligible) in [(1, 0.0), (2, 0.0), (5, 0.0), (16, 0.05), (16, 1e-9)] {
+    for (beams, negligible) in [(1, 0.0), (2, 0.0), (5, 0.0), (16, 0.05), (16, 0.0)] {
         let Ok(sets) = label_sets(&mut model, &[1, 2, 3], spelling.trie(), Width { beams, negligible });
         assert!(!sets.is_empty() && sets.iter().all(|found| all.contains(found)), "{beams} beams");
         let mass = LabelMass::of(&sets, 4).mass;
         assert!(mass <= whole && mass > 0.0, "{mass} of {whole}");
-        assert_eq!(sets.len() == 16, negligible == 1e-9, "{beams} beams, {negligible}: {} sets", sets.len());
+        assert_eq!(sets.len() == 16, (beams, negligible) == (16, 0.0), "{beams} beams, {negligible}: {} sets", sets.len());
     }
     let unlikely = Width { beams: 1, negligible: 0.999 };
     assert_eq!(label_sets(&mut model, &[1, 2, 3], spelling.trie(), unlikely).unwrap().len(), 1);
@@ -224,6 +226,15 @@ fn a_prompt_is_read_once_and_what_leaves_no_choice_in_one_go() {
     assert!(choices < spelling.longest(), "{choices} calls");
     let apart: usize = (0..16).map(|bits| spelling.target(&set(bits)).len()).sum();
     assert!(model.tokens < 50 + apart, "{} tokens", model.tokens);
+}
+
+#[test]
+fn logits_that_are_no_numbers_give_no_set() {
+    let spelling = spelling();
+    for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut model = Model::new(430, |_, _| broken);
+        assert_eq!(label_sets(&mut model, &[1, 2, 3], spelling.trie(), EXACT), Ok(Vec::new()), "{broken}");
+    }
 }
 
 #[test]

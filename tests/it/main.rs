@@ -15,6 +15,7 @@ mod decide;
 mod decide_policies;
 mod export;
 mod generate;
+mod generate_bundle;
 mod metrics;
 mod nn_adapter;
 mod nn_attention;
