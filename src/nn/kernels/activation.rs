@@ -152,7 +152,8 @@ mod tests {
             seen += 1;
         }
         assert!(seen > 60_000);
-        assert!(worst.iter().all(|worst| *worst < 1e-6), "{worst:?}");
+        // GELU's lower tail is an exponential of a rounded cube.
+        assert!(worst.iter().zip([3e-7, 3e-7, 2e-6]).all(|(worst, allowed)| *worst < allowed), "{worst:?}");
         assert_eq!(tanh::<false>(0.0), 0.0);
     }
 }
