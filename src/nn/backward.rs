@@ -16,22 +16,20 @@ use super::weights::numbers;
 
 impl Tape {
     /// Gradients of `sum(output * gradient)` into `gradients`, whose spare buffers the tape's
-    /// then join; returns that of the tape's first node where no kernel made it. `again` runs a part
-    /// that was not remembered.
+    /// then join; returns that of the tape's first node where no kernel made it.
     pub(crate) fn backward(
         self,
         output: &Node,
         gradient: Vec<f32>,
         texts: Texts<'_>,
         gradients: &mut Gradients,
-        again: &Again<'_>,
     ) -> Result<Option<Vec<f32>>, NnError> {
         let mut flow = Flow { nodes: (0..self.nodes).map(|_| None).collect(), spare: self.spare, parameters: gradients };
         flow.nodes[output.id] = Some(gradient);
         for Step { output, kernel } in self.steps.unwrap_or_default().into_iter().rev() {
             let Some(dy) = flow.nodes[output.id].take() else { continue };
             if let Kernel::Segment { x, index } = kernel {
-                flow.segment(x, dy, |x, dy, gradients| again(index, x, dy, gradients))?;
+                flow.segment(x, dy, |x, dy, gradients| (texts.again)(index, x, dy, gradients))?;
                 flow.spare.give_back(output.values);
                 continue;
             }
@@ -47,11 +45,12 @@ impl Tape {
 /// becomes that of `x`, unless nothing of the result came from `x`.
 pub(crate) type Again<'a> = dyn Fn(usize, &Node, Vec<f32>, &mut Gradients) -> Result<Option<Vec<f32>>, NnError> + 'a;
 
-/// The texts that rows stand for.
+/// The texts that rows stand for, and how a part that was not remembered is run on them again.
 #[derive(Clone, Copy)]
 pub(crate) struct Texts<'a> {
     pub(crate) batch: &'a Ragged,
     pub(crate) ids: &'a [u32],
+    pub(crate) again: &'a Again<'a>,
 }
 
 /// Gradients on their way back.

@@ -103,7 +103,6 @@ impl<'w> Eager<'w> {
         gradients: &mut Gradients,
     ) -> Result<Option<Vec<f32>>, NnError> {
         let tape = std::mem::replace(&mut self.tape, Tape::new(false));
-        let texts = Texts { batch: &self.batch, ids: &self.ids };
         let again = |index: usize, x: &Node, dy: Vec<f32>, gradients: &mut Gradients| {
             let segment = &self.segments[index];
             let (mut inner, mut input) = self.again(segment, Numbers::Node(x.clone()));
@@ -113,7 +112,7 @@ impl<'w> Eager<'w> {
             drop(input);
             inner.kernels_back(output.node()?, dy, gradients)
         };
-        tape.backward(output, gradient, texts, gradients, &again)
+        tape.backward(output, gradient, Texts { batch: &self.batch, ids: &self.ids, again: &again }, gradients)
     }
 
     /// The way back over candle's operations: from the result to the parts' results, and from each

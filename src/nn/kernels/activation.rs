@@ -38,8 +38,8 @@ fn sigmoid<const FUSED: bool>(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn tanh<const FUSED: bool>(x: f32) -> f32 {
     let square = x * x;
-    let mut series = -8.863_235_5e-3;
-    series = fma::<FUSED>(series, square, 2.186_948_9e-2);
+    let mut series = -8.863_236e-3;
+    series = fma::<FUSED>(series, square, 2.186_949e-2);
     series = fma::<FUSED>(series, square, -5.396_825_4e-2);
     series = fma::<FUSED>(series, square, 0.133_333_33);
     series = fma::<FUSED>(series, square, -0.333_333_33);
@@ -74,7 +74,7 @@ fn silu_backward_body<const FUSED: bool>(dy: &mut [f32], x: &[f32]) {
 }
 
 /// Twice the root of `2 / pi`: `(1 + tanh(u)) / 2` is the sigmoid of `2 u`.
-const TWICE_ROOT: f32 = 1.595_769_1;
+const TWICE_ROOT: f32 = 1.595_769;
 const CUBIC: f32 = 0.044_715;
 
 dispatch! {
