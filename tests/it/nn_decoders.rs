@@ -1,10 +1,10 @@
 //! Decoders beyond their classifiers, which `nn_parity` holds: the language models of transformers,
-//! attention both ways, which layers may carry adapters, and configurations that cannot be built.
+//! attention both ways, adapters of peft and which layers may carry them, and configurations that cannot be built.
 
 use std::collections::BTreeSet;
 
 use limbic::model::{CausalLm, Depth, ModelConfig, SequenceClassifier};
-use limbic::nn::{Eager, Example, Missing, Mode, TokenCrossEntropy, Weights};
+use limbic::nn::{Eager, Example, Missing, Mode, NnError, PeftAdapter, Plan, Storage, TokenCrossEntropy, Weights};
 use limbic::spec::Pooling;
 use serde_json::{Value, json};
 
@@ -191,4 +191,40 @@ fn what_cannot_be_built_is_refused_by_name() {
     assert_eq!(refused, "pooling is cls: expected last_token or mean for gemma2");
     let refused = CausalLm::new(&Tiny::of("bert").config).unwrap_err().to_string();
     assert_eq!(refused, "model_type is bert: expected llama, qwen2, qwen3, gemma or gemma2 for a language model");
+}
+
+/// A family's classifier with the adapter that peft made for it.
+fn check_adapter(family: &str) {
+    let tiny = Tiny::of(family);
+    let classifier = tiny.classifier(Pooling::LastToken);
+    let linears = classifier.linears();
+    let plan = Plan::frozen(Storage::F32, &linears).and_trained(&classifier.head_params());
+    let base = Weights::from_shards([Ok::<_, NnError>(tiny.checkpoint())], &classifier.params(), Missing::Refuse, &plan).unwrap();
+    let adapter = PeftAdapter::parse(&tiny.peft.to_string(), &tiny.file("peft.weights.")).unwrap();
+    let weights = base.with_saved_adapter(&linears, &adapter).unwrap();
+    let logits = |weights: &Weights| {
+        let (ids, offsets) = tiny.settings.ragged();
+        classifier.forward(&mut Eager::new(weights, Mode::Eval, &ids, &offsets).unwrap()).unwrap().to_vec().unwrap()
+    };
+    close(&format!("{family}: logits"), &logits(&weights), tiny.tensor("peft.logits"), RELATIVE, 0.0);
+    let merged = weights.merged(Storage::F32).unwrap();
+    close(&format!("{family}: logits when merged"), &logits(&merged), tiny.tensor("peft.logits"), RELATIVE, 0.0);
+
+    let lesson = Lesson::new(|ops| classifier.forward(ops), tiny.settings.loss(), tiny.settings.examples());
+    let (loss, stepper) = lesson.gradients(&weights);
+    close_number(&format!("{family}: loss"), loss, tiny.found_of("peft").loss, RELATIVE);
+    let names: Vec<&str> = weights.trainable().collect();
+    assert_eq!(names.len(), 2 * linears.len() + 1, "{family}");
+    for name in names {
+        let gradient = stepper.sum().get(&weights, name).unwrap_or_else(|| panic!("{family}: {name} got no gradient"));
+        let expected = tiny.tensor(&format!("peft.gradient.base_model.model.{name}"));
+        close(&format!("{family}: {name}"), &gradient, expected, RELATIVE, 1e-6 * stepper.sum().norm());
+    }
+    lesson.check_steps(&format!("{family} with an adapter"), &weights, &tiny.settings, tiny.found_of("peft"));
+    close(&format!("{family}: logits after"), &logits(&weights), tiny.tensor("peft.logits_after"), RELATIVE, 0.0);
+}
+
+#[test]
+fn adapters_of_peft_answer_and_learn_as_they_do_there() {
+    assert_eq!(DECODERS.map(|(family, _)| check_adapter(family)).len(), 5);
 }
