@@ -5,13 +5,14 @@
 //! precision.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Checkpoints;
 use super::data::{DataError, Dataset};
 use super::fit::{FitPlan, FitRecord};
+use super::identity::Identity;
 use super::journal::Journal;
 use super::learner::network;
 use super::lesson::learn;
@@ -29,6 +30,7 @@ use crate::spec::Precision;
 use crate::text::Encoding;
 
 const WEIGHTS: &str = "weights.safetensors";
+const OUTCOME: &str = "outcome.json";
 
 /// A data set and its encodings, row by row.
 pub(super) struct Encoded {
@@ -67,9 +69,18 @@ pub(super) struct Ground<'a> {
     /// The finished run that teaches, where one does.
     pub(super) teacher: Option<&'a RunTeacher>,
     pub(super) run: &'a Path,
+    /// Whose the run is; every fold's folder says so too.
+    pub(super) identity: &'a Identity,
     /// What the names of fits begin with, and the folder they lie in: nothing, or `seed-43/`.
     pub(super) under: &'a str,
     pub(super) interrupt: &'a dyn Fn(&str, u64) -> bool,
+}
+
+impl Ground<'_> {
+    /// The folder of a fold.
+    pub(super) fn fold(&self, fold: usize) -> PathBuf {
+        self.run.join(format!("{}fold-{fold}", self.under))
+    }
 }
 
 /// What a finished fold leaves.
@@ -106,17 +117,17 @@ pub(super) fn fit_folds(ground: &Ground<'_>, folds: &Folds, journal: &mut Journa
     Ok(OutOfFold { rows, logits: Logits::new(labels, judged.into_values().flatten().collect())?, records })
 }
 
-fn fit_fold(ground: &Ground<'_>, folds: &Folds, fold: usize, journal: &mut Journal<'_>) -> Result<FoldOutcome, TrainError> {
+/// Fits one fold, unless it is finished.
+pub(super) fn fit_fold(ground: &Ground<'_>, folds: &Folds, fold: usize, journal: &mut Journal<'_>) -> Result<FoldOutcome, TrainError> {
     let phase = format!("{}fold-{fold}", ground.under);
-    let folder = ground.run.join(&phase);
-    let path = folder.join("outcome.json");
+    let folder = ground.fold(fold);
     let rows = folds.held_out(fold);
-    if let Some(outcome) = files::read_json::<FoldOutcome>(&path)? {
-        check_outcome(&path, &outcome, fold, &rows)?;
+    if let Some(outcome) = finished(ground, folds, fold)? {
         journal.say(&format!("{phase}: finished before, skipped"));
         return Ok(outcome);
     }
     files::folder(&folder)?;
+    ground.identity.own(&folder)?;
     let select = |rows: &[usize]| Rows::select(&ground.train.data, &ground.train.encodings, rows);
     let plan = FitPlan {
         phase: &phase,
@@ -137,17 +148,21 @@ fn fit_fold(ground: &Ground<'_>, folds: &Folds, fold: usize, journal: &mut Journ
         files::write(&folder.join(WEIGHTS), &fitted.weights.to_safetensors().map_err(network(&phase))?)?;
     }
     let outcome = FoldOutcome { fold, record: fitted.record, rows, logits: logits.values().to_vec() };
-    files::write_json(&path, &outcome)?;
+    files::write_json(&folder.join(OUTCOME), &outcome)?;
     Checkpoints::new(&folder).clear()?;
     Ok(outcome)
 }
 
-fn check_outcome(path: &Path, outcome: &FoldOutcome, fold: usize, rows: &[usize]) -> Result<(), TrainError> {
+/// What a fold left when it was finished.
+pub(super) fn finished(ground: &Ground<'_>, folds: &Folds, fold: usize) -> Result<Option<FoldOutcome>, TrainError> {
+    let path = ground.fold(fold).join(OUTCOME);
+    let rows = folds.held_out(fold);
+    let Some(outcome) = files::read_json::<FoldOutcome>(&path)? else { return Ok(None) };
     if outcome.fold == fold && outcome.rows == rows {
-        return Ok(());
+        return Ok(Some(outcome));
     }
     Err(TrainError::RunFolder {
-        path: path.to_owned(),
+        path,
         expected: format!("fold {fold} with {} held-out rows of folds.json", rows.len()),
         found: format!("fold {} with {} others", outcome.fold, outcome.rows.len()),
     })
@@ -155,7 +170,7 @@ fn check_outcome(path: &Path, outcome: &FoldOutcome, fold: usize, rows: &[usize]
 
 /// The weights of a finished fold that is to ship.
 pub(super) fn fold_weights(ground: &Ground<'_>, fold: usize) -> Result<Snapshot, TrainError> {
-    read_weights(&ground.run.join(format!("{}fold-{fold}", ground.under)).join(WEIGHTS))
+    read_weights(&ground.fold(fold).join(WEIGHTS))
 }
 
 /// Fits once more, on all of the rows given, with none held out, to the given share of the schedule;

@@ -8,6 +8,7 @@
 //! that it was tuned on.
 
 pub mod answers;
+mod apart;
 pub mod args;
 pub mod base;
 pub mod batches;
@@ -57,6 +58,7 @@ pub mod tracking;
 pub mod weights;
 mod witness;
 
+pub use apart::{assemble, fit_fold};
 pub use checkpoint::{Best, Evaluation};
 pub use error::TrainError;
 pub use evaluate::{LabelledFile, evaluate};

@@ -41,6 +41,7 @@ mod text_prompt;
 mod text_reading;
 mod tidy;
 mod tiny;
+mod train_apart;
 mod train_base;
 mod train_cli;
 mod train_compare;
