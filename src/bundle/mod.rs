@@ -8,6 +8,8 @@
 //! model.safetensors   the weights, f32 or bytes with scales
 //! model.onnx          optional: the graph, whose weights are the file above
 //! golden.json         texts of our own with the answers this model must give
+//! adapter_model.safetensors  adapter_config.json
+//!                     optional: the adapter that the weights hold, by itself, as peft reads it
 //! ```
 //!
 //! A [`Bundle`] cannot be wrong: every file was bounded, hashed and parsed when it was opened, and
@@ -33,7 +35,7 @@ pub use error::BundleError;
 pub use generation::Generation;
 pub use golden::{GoldenSet, MAX_GOLDEN_TEXTS};
 pub use weights::{Layout, PackedWeights, Span, WeightsError, weights_location};
-pub use writer::{BundleParts, BundleWriter, Graph, StagedBundle};
+pub use writer::{AdapterFiles, BundleParts, BundleWriter, Graph, StagedBundle};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -41,6 +41,7 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
     let golden = verified(&folder, &manifest, files::GOLDEN)?;
     let graph = manifest.onnx.as_ref().map(|_| verified(&folder, &manifest, files::GRAPH)).transpose()?;
     let weights = verified(&folder, &manifest, files::WEIGHTS)?;
+    check_adapter(&folder, &manifest)?;
     let (image, layout) = weights_image(weights, &manifest, &folder)?;
     if let (Some(graph), Some(signature)) = (&graph, &manifest.onnx) {
         check_graph(graph, signature, &layout, &manifest, &folder)?;
@@ -120,6 +121,10 @@ fn check_names(manifest: &Manifest, at: &Path) -> Result<(), BundleError> {
     }
     let mut wanted = vec![files::CONFIG, files::TOKENIZER, files::WEIGHTS, files::GOLDEN];
     wanted.extend(manifest.onnx.as_ref().map(|_| files::GRAPH));
+    let adapter = [files::ADAPTER, files::ADAPTER_CONFIG];
+    if adapter.iter().any(|name| manifest.files.contains_key(*name)) {
+        wanted.extend(adapter);
+    }
     if let Some(name) = wanted.iter().find(|name| !manifest.files.contains_key(**name)) {
         return Err(BundleError::value(at, format!("files.{name:?}"), "size and hash", "nothing"));
     }
@@ -141,6 +146,17 @@ fn verified(folder: &Folder, manifest: &Manifest, name: &'static str) -> Result<
         return Err(BundleError::Hash { path: folder.file(name), expected: stated.sha256.clone(), found });
     }
     Ok(content)
+}
+
+/// Checks the adapter that a bundle carries beside the weights it is merged into. Nothing here computes
+/// with it.
+fn check_adapter(folder: &Folder, manifest: &Manifest) -> Result<(), BundleError> {
+    if !manifest.files.contains_key(files::ADAPTER) {
+        return Ok(());
+    }
+    verified(folder, manifest, files::ADAPTER)?;
+    let config = verified(folder, manifest, files::ADAPTER_CONFIG)?;
+    serde_json::from_slice::<serde_json::Map<_, _>>(&config).map(drop).map_err(BundleError::json(&folder.file(files::ADAPTER_CONFIG)))
 }
 
 fn utf8(content: &[u8], path: &Path) -> Result<String, BundleError> {

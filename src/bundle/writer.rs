@@ -66,6 +66,17 @@ pub struct BundleParts {
     pub scores: Option<ScoreReference>,
     /// How the model is asked for its labels, when it writes them.
     pub generation: Option<Generation>,
+    /// The adapter by itself, when the weights hold one merged and it is to be kept.
+    pub adapter: Option<AdapterFiles>,
+}
+
+/// An adapter in `peft`'s two files, whose configuration names the base it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterFiles {
+    /// `adapter_config.json`.
+    pub config: Vec<u8>,
+    /// `adapter_model.safetensors`.
+    pub weights: Vec<u8>,
 }
 
 /// A recorded ONNX graph whose weights are a bundle's image.
@@ -205,6 +216,9 @@ fn write_all(folder: &Path, parts: &BundleParts) -> Result<(), BundleError> {
         (files::GOLDEN, &golden),
     ];
     contents.extend(parts.graph.as_ref().map(|graph| (files::GRAPH, graph.bytes.as_slice())));
+    if let Some(AdapterFiles { config, weights }) = &parts.adapter {
+        contents.extend([(files::ADAPTER_CONFIG, config.as_slice()), (files::ADAPTER, weights.as_slice())]);
+    }
     let mut listed = BTreeMap::new();
     for (name, content) in contents {
         write_synced(&folder.join(name), content)?;

@@ -16,12 +16,15 @@ use super::identity::Identity;
 use super::journal::Journal;
 use super::learner::network;
 use super::lesson::learn;
+use super::merge;
+use super::network::Teller;
 use super::recipe::{FinalFit, Recipe};
 use super::rows::Rows;
 use super::sets::Sets;
 use super::split::Folds;
 use super::start::Start;
 use super::teacher::RunTeacher;
+use super::written::Written;
 use super::{TrainError, files, predict};
 use crate::bundle::{FurtherData, PackedWeights};
 use crate::decide::Logits;
@@ -93,6 +96,9 @@ pub(super) struct FoldOutcome {
     pub(super) rows: Vec<usize>,
     /// Their logits, row-major.
     pub(super) logits: Vec<f32>,
+    /// What a writer wrote of them when it might write anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) written: Option<Written>,
 }
 
 /// Logits of the rows held out, each from the one fold that did not see it.
@@ -102,19 +108,22 @@ pub(super) struct OutOfFold {
     /// Row by row.
     pub(super) logits: Logits,
     pub(super) records: Vec<FitRecord>,
+    /// Over all rows.
+    pub(super) written: Option<Written>,
 }
 
 /// Fits every fold that is to be fitted and is not finished, and joins their held-out logits.
 pub(super) fn fit_folds(ground: &Ground<'_>, folds: &Folds, journal: &mut Journal<'_>) -> Result<OutOfFold, TrainError> {
     let labels = ground.recipe.data.labels.len();
-    let (mut judged, mut records) = (BTreeMap::new(), Vec::new());
+    let (mut judged, mut records, mut written) = (BTreeMap::new(), Vec::new(), None);
     for fold in folds.fitted() {
         let outcome = fit_fold(ground, folds, fold, journal)?;
         judged.extend(outcome.rows.iter().copied().zip(outcome.logits.chunks_exact(labels).map(<[f32]>::to_vec)));
         records.push(outcome.record);
+        written = Written::joined(written, outcome.written);
     }
     let rows = judged.keys().copied().collect();
-    Ok(OutOfFold { rows, logits: Logits::new(labels, judged.into_values().flatten().collect())?, records })
+    Ok(OutOfFold { rows, logits: Logits::new(labels, judged.into_values().flatten().collect())?, records, written })
 }
 
 /// Fits one fold, unless it is finished.
@@ -142,12 +151,17 @@ pub(super) fn fit_fold(ground: &Ground<'_>, folds: &Folds, fold: usize, journal:
         interrupt: ground.interrupt,
     };
     let fitted = learn(ground, plan, journal)?;
-    let packed = pack(&fitted.weights, ground.recipe.bundle.precision)?;
-    let logits = packed_logits(ground, &packed, &select(&rows).encodings)?;
+    let weights = packed_weights(ground, &pack(ground, &fitted.weights, ground.recipe.bundle.precision)?)?;
+    let (held_out, threads) = (select(&rows), ground.recipe.train.shards);
+    let logits = predict::logits(ground.start.network.network(), &weights, &held_out.encodings, threads)?;
+    let written = match &ground.start.network {
+        Teller::Head(_) => None,
+        Teller::Writer(writer) => Some(predict::written(writer, &weights, &held_out.encodings, threads)?.into()),
+    };
     if ground.recipe.final_fit == FinalFit::Fold {
         files::write(&folder.join(WEIGHTS), &fitted.weights.to_safetensors().map_err(network(&phase))?)?;
     }
-    let outcome = FoldOutcome { fold, record: fitted.record, rows, logits: logits.values().to_vec() };
+    let outcome = FoldOutcome { fold, record: fitted.record, rows, logits: logits.values().to_vec(), written };
     files::write_json(&folder.join(OUTCOME), &outcome)?;
     Checkpoints::new(&folder).clear()?;
     Ok(outcome)
@@ -213,14 +227,21 @@ fn read_weights(path: &Path) -> Result<Snapshot, TrainError> {
     Snapshot::from_safetensors(&files::read(path)?).map_err(network(&path.display().to_string()))
 }
 
-/// The weights as they would be stored.
-pub(super) fn pack(weights: &Snapshot, precision: Precision) -> Result<PackedWeights, TrainError> {
-    Ok(PackedWeights::pack(&weights.to_safetensors().map_err(network("weights"))?, precision)?)
+/// The weights as they would be stored, an adapter merged into its base.
+pub(super) fn pack(ground: &Ground<'_>, learnt: &Snapshot, precision: Precision) -> Result<PackedWeights, TrainError> {
+    let whole = match ground.recipe.adapter {
+        None => learnt.to_safetensors().map_err(network("weights"))?,
+        Some(_) => merge::merged(ground, learnt)?,
+    };
+    Ok(PackedWeights::pack(&whole, precision)?)
 }
 
 /// Logits of the weights as they would be computed with after storing.
 pub(super) fn packed_logits(ground: &Ground<'_>, packed: &PackedWeights, encodings: &[&Encoding]) -> Result<Logits, TrainError> {
-    let start = ground.start;
-    let weights = Weights::from_safetensors(packed.image(), &start.network.params(), Missing::Refuse).map_err(network("packed weights"))?;
-    predict::logits(&start.network, &weights, encodings, ground.recipe.train.shards)
+    predict::logits(ground.start.network.network(), &packed_weights(ground, packed)?, encodings, ground.recipe.train.shards)
+}
+
+fn packed_weights(ground: &Ground<'_>, packed: &PackedWeights) -> Result<Weights, TrainError> {
+    let params = ground.start.network.network().params();
+    Weights::from_safetensors(packed.image(), &params, Missing::Refuse).map_err(network("packed weights"))
 }

@@ -253,6 +253,7 @@ fn ship(
     let golden = place(around, &recipe.bundle.golden);
     let cargo = Cargo {
         weights: model.weights,
+        adapter: model.adapter,
         decider: model.decider,
         scores: model.scores,
         policy: &seen.policy,

@@ -199,6 +199,7 @@ pub fn with_golden(seed: Seed, network: &SequenceClassifier, weights: &[u8], pre
         metrics: vec![measured()],
         scores: Some(scores(network.labels())),
         generation: None,
+        adapter: None,
     };
     parts.golden = answered(&parts);
     parts
