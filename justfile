@@ -38,6 +38,7 @@ fixtures:
     scripts/tracking_env
     scripts/fetch_base
     python3 scripts/fixtures/smoke.py
+    python3 scripts/fixtures/smoke_decoders.py
     .cache/ref/bin/python scripts/fixtures/bert.py
     .cache/ref/bin/python scripts/fixtures/families.py
     .cache/ref/bin/python scripts/fixtures/decoders.py

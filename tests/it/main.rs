@@ -46,6 +46,7 @@ mod train_base;
 mod train_cli;
 mod train_compare;
 mod train_data;
+mod train_decoders;
 mod train_evaluate;
 mod train_experiments;
 mod train_folds;

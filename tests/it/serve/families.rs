@@ -2,6 +2,7 @@
 //! say, whatever the engine.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use limbic::backend::EngineKind;
 use limbic::bundle::GoldenSet;
@@ -27,29 +28,34 @@ fn every_family_answers_as_its_golden_answers_say() {
         tiny::write(&bundle, &parts);
         let expected = parts.decider.decide(&parts.golden.logits);
         for kind in EngineKind::ALL {
-            let engine = EngineConfig { kind, options: tiny::options(), workers: NonZeroUsize::MIN };
-            let listen = "127.0.0.1:0".parse().unwrap();
-            let models = ModelsConfig { bundle: Some(bundle.clone()), ..ModelsConfig::default() };
-            let cores = Cores { count: NonZeroUsize::MIN, affinity: None, quota: None };
-            let threads = ThreadPlan::choose(cores, Asked::default());
-            let config = ServeConfig {
-                models,
-                listen,
-                admin: None,
-                grpc: None,
-                engine,
-                settings: Settings::default(),
-                safety: SafetyConfig::default(),
-                threads,
-                traces: None,
-            };
-            let server = Running::start(Service::open(&config).unwrap());
+            let server = serving(&bundle, kind);
             let texts: Vec<&String> = parts.golden.texts.iter().filter(|text| !text.is_empty()).collect();
             let answer = server.post("/v1/emotions", &json!({"input": texts, "logits": true})).expect(200).json();
             seen += check(&answer, &parts.golden, &expected, &format!("{family}, {pooling:?}, {kind}"));
         }
     }
     assert_eq!(seen, tiny::CASES * EngineKind::ALL.len() * ASKED);
+}
+
+/// A server of one bundle.
+pub fn serving(bundle: &Path, kind: EngineKind) -> Running {
+    let engine = EngineConfig { kind, options: tiny::options(), workers: NonZeroUsize::MIN };
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let models = ModelsConfig { bundle: Some(bundle.to_owned()), ..ModelsConfig::default() };
+    let cores = Cores { count: NonZeroUsize::MIN, affinity: None, quota: None };
+    let threads = ThreadPlan::choose(cores, Asked::default());
+    let config = ServeConfig {
+        models,
+        listen,
+        admin: None,
+        grpc: None,
+        engine,
+        settings: Settings::default(),
+        safety: SafetyConfig::default(),
+        threads,
+        traces: None,
+    };
+    Running::start(Service::open(&config).unwrap())
 }
 
 /// Holds each text's answer against the golden one; how many there were.
