@@ -347,8 +347,7 @@ fn shards_are_read_as_one_checkpoint() {
     };
     let params = peft.classifier.params();
     let plan = Plan::frozen(Storage::Nf4 { double: true }, &peft.linears());
-    let read =
-        |shards: &[Vec<u8>]| Weights::from_shards(shards.iter().map(|bytes| Ok::<_, NnError>(bytes)), &params, Missing::Refuse, &plan);
+    let read = |shards: &[Vec<u8>]| Weights::from_shards(shards.iter().map(Ok::<_, NnError>), &params, Missing::Refuse, &plan);
     let shards = [shard(false), shard(true)];
     let expected = peft.logits(&read(std::slice::from_ref(&whole)).unwrap(), Path::Kernels);
     assert_eq!(peft.logits(&read(&shards).unwrap(), Path::Kernels), expected);
