@@ -128,6 +128,9 @@ fn parameters_say_how_deep_they_stand() {
     check("lm_head.weight", Depth::Top);
 }
 
+/// A family, the members of its configuration that are changed, and what is said of it.
+type Refused<'a> = (&'a str, &'a [(&'a str, Value)], &'a str);
+
 /// What is said of a family's configuration with these members changed.
 fn refusal(family: &str, changes: &[(&str, Value)]) -> String {
     let mut config = Tiny::of(family).config_json;
@@ -139,7 +142,7 @@ fn refusal(family: &str, changes: &[(&str, Value)]) -> String {
 
 #[test]
 fn what_cannot_be_built_is_refused_by_name() {
-    let cases: [(&str, &[(&str, Value)], &str); 22] = [
+    let cases: [Refused<'_>; 22] = [
         (
             "llama",
             &[("model_type", json!("mistral"))],
