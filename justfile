@@ -38,10 +38,16 @@ fixtures:
     scripts/tracking_env
     scripts/fetch_base
     python3 scripts/fixtures/smoke.py
+    python3 scripts/fixtures/smoke_decoders.py
     .cache/ref/bin/python scripts/fixtures/bert.py
     .cache/ref/bin/python scripts/fixtures/families.py
+    .cache/ref/bin/python scripts/fixtures/decoders.py
+    .cache/ref/bin/python scripts/fixtures/stories.py
     .cache/ref/bin/python scripts/fixtures/learning.py
     .cache/ref/bin/python scripts/fixtures/masked_lm.py
+    .cache/ref/bin/python scripts/fixtures/prompts.py tests/it/fixtures
+    .cache/ref/bin/python scripts/fixtures/quantization.py
+    .cache/ref/bin/python scripts/fixtures/adapters.py
     .cache/ref/bin/python scripts/fixtures/calibration.py > tests/it/fixtures/calibration.json
     .cache/mlflow/bin/python scripts/fixtures/events.py tests/it/fixtures/events.tfevents
     .cache/ref/bin/python scripts/fixtures/metrics.py > tests/it/fixtures/metrics.json
@@ -56,6 +62,11 @@ bench-train *args:
     scripts/ref_env
     scripts/setup --base
     scripts/bench/train {{ args }}
+
+# A step of QLoRA on a decoder of real size beside PyTorch, alternating: seconds, tokens/s, peak memory.
+bench-decoder *args:
+    scripts/ref_env
+    scripts/bench/decoder {{ args }}
 
 # What a request costs beyond the engine's own time, at rest.
 bench-idle *args:

@@ -11,6 +11,7 @@
 //! | [`metrics`] | F1s, Jaccard, AP, AUROC, ECE, Brier, bootstrap intervals |
 //! | [`nn`] | the vocabulary of operations, its eager interpreter, weights, kernels |
 //! | [`model`] | one definition of every network |
+//! | [`generate`] | what a language model writes, and how probable each label is when it writes labels |
 //! | [`bundle`] | the only thing that passes from trainer to server |
 //! | [`backend`] | the engines that turn a batch into logits |
 //! | [`export`] | the same network, recorded as an ONNX graph, and verified |
@@ -30,6 +31,9 @@ pub mod nn;
 
 #[cfg(feature = "candle")]
 pub mod model;
+
+#[cfg(feature = "candle")]
+pub mod generate;
 
 pub mod bundle;
 

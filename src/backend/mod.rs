@@ -8,6 +8,8 @@
 #[cfg(feature = "candle")]
 pub mod candle;
 mod error;
+#[cfg(feature = "candle")]
+pub mod generator;
 mod golden;
 mod library;
 #[cfg(feature = "onnx")]
@@ -118,6 +120,8 @@ pub fn open(kind: EngineKind, bundle: &Bundle, options: &Options) -> Result<Box<
             let options = onnx::OnnxOptions { library, intra_threads: options.intra_threads };
             Ok(Box::new(onnx::OnnxBackend::open(bundle, &options)?))
         }
+        #[cfg(feature = "candle")]
+        EngineKind::Candle if bundle.generation().is_some() => Ok(Box::new(generator::GeneratorBackend::open(bundle)?)),
         #[cfg(feature = "candle")]
         EngineKind::Candle => Ok(Box::new(candle::CandleBackend::open(bundle)?)),
         #[cfg(not(all(feature = "onnx", feature = "candle")))]

@@ -39,6 +39,8 @@ pub struct OnnxBackend {
     labels: usize,
     ids: Vec<i64>,
     mask: Vec<i64>,
+    /// Whether padding stands before the texts, and not behind them.
+    left: bool,
 }
 
 impl OnnxBackend {
@@ -51,7 +53,15 @@ impl OnnxBackend {
         let graph = bundle.graph().ok_or_else(|| refused("the bundle has no graph"))?;
         let environment = environment(&options.library)?;
         let session = builder(&environment, bundle, options).and_then(|mut builder| builder.commit_from_memory(graph)).map_err(refused)?;
-        Ok(Self { session, labels: bundle.labels().len(), ids: Vec::new(), mask: Vec::new() })
+        Ok(Self { session, labels: bundle.labels().len(), ids: Vec::new(), mask: Vec::new(), left: false })
+    }
+
+    /// Pads on the left from now on: the graph of a decoder answers as it does on the right, that of
+    /// an encoder counts positions from the first column and does not.
+    #[must_use]
+    pub fn with_padding_left(mut self) -> Self {
+        self.left = true;
+        self
     }
 
     /// Lays the batch out as `[texts, longest]`, padding with id 0 under a mask of 0.
@@ -63,8 +73,9 @@ impl OnnxBackend {
         }
         let padded = self.ids.chunks_exact_mut(shape[1]).zip(self.mask.chunks_exact_mut(shape[1]));
         for (row, (ids, mask)) in batch.rows().zip(padded) {
-            ids.iter_mut().zip(row).for_each(|(to, &id)| *to = i64::from(id));
-            mask[..row.len()].fill(1);
+            let first = if self.left { shape[1] - row.len() } else { 0 };
+            ids[first..].iter_mut().zip(row).for_each(|(to, &id)| *to = i64::from(id));
+            mask[first..first + row.len()].fill(1);
         }
         shape
     }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use limbic::backend;
 use limbic::bundle::{self, Bundle};
-use limbic::train::args::{Command, FitArgs, TrainArgs};
+use limbic::train::args::{AssembleArgs, Command, FitArgs, SourceArgs, TrainArgs};
 use limbic::train::base::HubOptions;
 use limbic::train::command::{self, Edge};
 use limbic::train::recipe::Recipe;
@@ -24,6 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let outcome = match TrainArgs::parse().command {
         Command::Fit(args) => fit(args),
+        Command::Assemble(args) => assemble(args),
         Command::Inspect { bundle } => inspect(&bundle),
         Command::Evaluate(args) => command(|edge| command::evaluate(&args, edge)),
         Command::Compare(args) => command(|edge| command::compare(&args, edge)),
@@ -40,21 +41,38 @@ fn main() -> ExitCode {
 }
 
 fn fit(args: FitArgs) -> Result<()> {
-    let recipe = Recipe::load(&args.recipe, &args.set)?;
-    let mut recipe = match args.repeats {
-        Some(times) => recipe.repeated(times),
-        None => recipe,
-    };
+    let mut recipe = Recipe::load(&args.recipe, &args.set)?;
+    if let Some(times) = args.repeats {
+        recipe = recipe.repeated(times);
+    }
     recipe.tracking.tensorboard |= args.tensorboard;
     recipe.tracking.mlflow |= args.mlflow;
-    let current = std::env::current_dir().context("the current folder")?;
-    let library = backend::find_library(args.ort_library.as_deref(), std::slice::from_ref(&current))?;
     let run = args.run.unwrap_or_else(|| Path::new("runs").join(&recipe.bundle.name));
+    around(&run, args.recipe.parent().unwrap_or(Path::new(".")), args.sources, |around| match args.fold {
+        Some(fold) => train::fit_fold(&recipe, fold, around, &mut stdout().lock()),
+        None => train::run(&recipe, around, &mut stdout().lock()).map(drop),
+    })
+}
+
+fn assemble(args: AssembleArgs) -> Result<()> {
+    let folder = args.recipe_folder.unwrap_or_else(|| args.run.clone());
+    around(&args.run, &folder, args.sources, |around| train::assemble(around, &mut stdout().lock()).map(drop))
+}
+
+/// Looks at the surroundings and does `what` in them.
+fn around(
+    run: &Path,
+    recipe_folder: &Path,
+    sources: SourceArgs,
+    what: impl FnOnce(&Surroundings<'_>) -> Result<(), TrainError>,
+) -> Result<()> {
+    let current = std::env::current_dir().context("the current folder")?;
+    let library = backend::find_library(sources.ort_library.as_deref(), std::slice::from_ref(&current))?;
     let around = Surroundings {
         current: &current,
-        recipe_folder: args.recipe.parent().unwrap_or(&current),
+        recipe_folder,
         run: &current.join(run),
-        hub: HubOptions { cache: args.hub_cache, endpoint: args.hub_endpoint, token: args.hub_token },
+        hub: HubOptions { cache: sources.hub_cache, endpoint: sources.hub_endpoint, token: sources.hub_token },
         onnxruntime: &library,
         git: commit(),
         tracking: TrackingEnvironment::read(variable),
@@ -62,8 +80,7 @@ fn fit(args: FitArgs) -> Result<()> {
         progress: if stderr().is_terminal() { Progress::Bar } else { Progress::Lines },
         interrupt: &|_, _| false,
     };
-    train::run(&recipe, &around, &mut stdout().lock())?;
-    Ok(())
+    Ok(what(&around)?)
 }
 
 fn inspect(path: &Path) -> Result<()> {

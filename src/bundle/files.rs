@@ -18,10 +18,20 @@ pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const WEIGHTS: &str = "model.safetensors";
 pub(super) const GRAPH: &str = "model.onnx";
 pub(super) const GOLDEN: &str = "golden.json";
+pub(super) const ADAPTER: &str = "adapter_model.safetensors";
+pub(super) const ADAPTER_CONFIG: &str = "adapter_config.json";
 
 /// Every file a bundle may list, and the most bytes it may have.
-const KNOWN: [(&str, u64); 6] =
-    [(MANIFEST, 4 << 20), (CONFIG, 1 << 20), (TOKENIZER, 64 << 20), (WEIGHTS, 4 << 30), (GRAPH, 64 << 20), (GOLDEN, 16 << 20)];
+const KNOWN: [(&str, u64); 8] = [
+    (MANIFEST, 4 << 20),
+    (CONFIG, 1 << 20),
+    (TOKENIZER, 64 << 20),
+    (WEIGHTS, 64 << 30),
+    (GRAPH, 64 << 20),
+    (GOLDEN, 16 << 20),
+    (ADAPTER, 16 << 30),
+    (ADAPTER_CONFIG, 1 << 20),
+];
 
 /// The most bytes a bundle's file of this name may have; nothing for a name no bundle lists.
 pub(super) fn limit(name: &str) -> Option<u64> {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::card::{BaseModel, DataFingerprint, Figure, Figures, FurtherData, MeasuredSet, Provenance};
 use super::files::sha256;
+use super::generation::GenerationTwin;
 use super::scores::ScoresTwin;
 use super::{BundleError, GoldenSet};
 use crate::decide::{Calibrator, DecideError, Logits, Probabilities};
@@ -41,6 +42,9 @@ pub(super) struct Manifest {
     /// Came later: a bundle without it has the id it always had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) scores: Option<ScoresTwin>,
+    /// Came with the first generators, for the same reason absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) generation: Option<GenerationTwin>,
     pub(super) files: BTreeMap<String, FileTwin>,
 }
 

@@ -8,6 +8,8 @@
 //! model.safetensors   the weights, f32 or bytes with scales
 //! model.onnx          optional: the graph, whose weights are the file above
 //! golden.json         texts of our own with the answers this model must give
+//! adapter_model.safetensors  adapter_config.json
+//!                     optional: the adapter that the weights hold, by itself, as peft reads it
 //! ```
 //!
 //! A [`Bundle`] cannot be wrong: every file was bounded, hashed and parsed when it was opened, and
@@ -18,6 +20,7 @@
 mod card;
 mod error;
 mod files;
+mod generation;
 mod golden;
 mod graph;
 mod manifest;
@@ -29,9 +32,10 @@ mod writer;
 
 pub use card::{BaseModel, Card, DataFingerprint, Figure, Figures, FurtherData, MeasuredSet, Provenance, ScoreBin, ScoreReference, render};
 pub use error::BundleError;
+pub use generation::Generation;
 pub use golden::{GoldenSet, MAX_GOLDEN_TEXTS};
 pub use weights::{Layout, PackedWeights, Span, WeightsError, weights_location};
-pub use writer::{BundleParts, BundleWriter, Graph, StagedBundle};
+pub use writer::{AdapterFiles, BundleParts, BundleWriter, Graph, StagedBundle};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -39,7 +43,7 @@ use std::sync::Arc;
 
 use crate::decide::Decider;
 use crate::spec::{Activation, Architecture, LabelSet, Pooling, Precision, Task};
-use crate::text::{Normalization, TextEncoder};
+use crate::text::{LabelSpelling, Normalization, TextEncoder};
 
 /// The names of an ONNX graph's inputs, both `i64 [batch, sequence]`.
 pub const GRAPH_INPUTS: [&str; 2] = ["input_ids", "attention_mask"];
@@ -61,6 +65,7 @@ pub struct Bundle {
     tolerance: f64,
     threshold_policy: String,
     text_encoder: TextEncoder,
+    generation: Option<(Generation, LabelSpelling)>,
     decider: Decider,
     labels: LabelSet,
     config_json: String,
@@ -177,7 +182,19 @@ impl Bundle {
         self.tolerance
     }
 
-    /// The longest text in tokens, special tokens included; longer ones are cut.
+    /// How the model is asked for its labels, where it writes them; a classifier has none of this.
+    #[must_use]
+    pub fn generation(&self) -> Option<&Generation> {
+        self.generation.as_ref().map(|(generation, _)| generation)
+    }
+
+    /// How a generator writes its labels in its tokens.
+    #[must_use]
+    pub fn spelling(&self) -> Option<&LabelSpelling> {
+        self.generation.as_ref().map(|(_, spelling)| spelling)
+    }
+
+    /// The longest text in tokens, special tokens and a prompt included; longer ones are cut.
     #[must_use]
     pub fn max_length(&self) -> usize {
         self.text_encoder.max_length()

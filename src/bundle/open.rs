@@ -11,10 +11,10 @@ use serde::Deserialize;
 use super::files::{self, Folder, is_plain, sha256};
 use super::manifest::{GoldenTwin, Manifest, OnnxTwin};
 use super::weights::{Layout, PackedWeights, weights_location};
-use super::{Bundle, BundleError, BundleFile, Card, Figure, Figures, GRAPH_INPUTS, GRAPH_OUTPUT, GoldenSet, graph};
+use super::{Bundle, BundleError, BundleFile, Card, Figure, Figures, GRAPH_INPUTS, GRAPH_OUTPUT, Generation, GoldenSet, graph};
 use crate::decide::{DecideError, Decider, Thresholds};
 use crate::spec::{Architecture, LabelSet};
-use crate::text::TextEncoder;
+use crate::text::{LabelSpelling, TextEncoder};
 
 /// A network with more positions than this is taken for a broken file.
 const MAX_LENGTH: usize = 1 << 20;
@@ -36,10 +36,12 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
 
     let config_json = utf8(&verified(&folder, &manifest, files::CONFIG)?, &folder.file(files::CONFIG))?;
     let config = check_config(&config_json, &manifest, &folder)?;
-    let text_encoder = text_encoder(&verified(&folder, &manifest, files::TOKENIZER)?, &manifest, &folder)?;
+    let generation = manifest.generation.clone().map(|generation| generation.resolve(&at)).transpose()?;
+    let text_encoder = text_encoder(&verified(&folder, &manifest, files::TOKENIZER)?, generation.as_ref(), &manifest, &folder)?;
     let golden = verified(&folder, &manifest, files::GOLDEN)?;
     let graph = manifest.onnx.as_ref().map(|_| verified(&folder, &manifest, files::GRAPH)).transpose()?;
     let weights = verified(&folder, &manifest, files::WEIGHTS)?;
+    check_adapter(&folder, &manifest)?;
     let (image, layout) = weights_image(weights, &manifest, &folder)?;
     if let (Some(graph), Some(signature)) = (&graph, &manifest.onnx) {
         check_graph(graph, signature, &layout, &manifest, &folder)?;
@@ -47,6 +49,7 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
 
     let labels =
         LabelSet::new(manifest.labels.iter().cloned()).map_err(|error| BundleError::value(&at, "labels", "distinct names", error))?;
+    let generation = generation.map(|generation| spelled(generation, &text_encoder, &labels, (config.positions(), &at))).transpose()?;
     let decider = decider(&manifest, labels.clone(), &at)?;
     let golden_path = folder.file(files::GOLDEN);
     let golden = GoldenTwin::parse(&golden, &golden_path)?.resolve(labels.len(), &golden_path)?;
@@ -70,6 +73,7 @@ pub(super) fn open(path: &Path) -> Result<Bundle, BundleError> {
         tolerance: manifest.precision.tolerance,
         threshold_policy: manifest.precision.thresholds.policy,
         text_encoder,
+        generation,
         decider,
         labels,
         config_json,
@@ -117,6 +121,10 @@ fn check_names(manifest: &Manifest, at: &Path) -> Result<(), BundleError> {
     }
     let mut wanted = vec![files::CONFIG, files::TOKENIZER, files::WEIGHTS, files::GOLDEN];
     wanted.extend(manifest.onnx.as_ref().map(|_| files::GRAPH));
+    let adapter = [files::ADAPTER, files::ADAPTER_CONFIG];
+    if adapter.iter().any(|name| manifest.files.contains_key(*name)) {
+        wanted.extend(adapter);
+    }
     if let Some(name) = wanted.iter().find(|name| !manifest.files.contains_key(**name)) {
         return Err(BundleError::value(at, format!("files.{name:?}"), "size and hash", "nothing"));
     }
@@ -138,6 +146,17 @@ fn verified(folder: &Folder, manifest: &Manifest, name: &'static str) -> Result<
         return Err(BundleError::Hash { path: folder.file(name), expected: stated.sha256.clone(), found });
     }
     Ok(content)
+}
+
+/// Checks the adapter that a bundle carries beside the weights it is merged into. Nothing here computes
+/// with it.
+fn check_adapter(folder: &Folder, manifest: &Manifest) -> Result<(), BundleError> {
+    if !manifest.files.contains_key(files::ADAPTER) {
+        return Ok(());
+    }
+    verified(folder, manifest, files::ADAPTER)?;
+    let config = verified(folder, manifest, files::ADAPTER_CONFIG)?;
+    serde_json::from_slice::<serde_json::Map<_, _>>(&config).map(drop).map_err(BundleError::json(&folder.file(files::ADAPTER_CONFIG)))
 }
 
 fn utf8(content: &[u8], path: &Path) -> Result<String, BundleError> {
@@ -178,9 +197,31 @@ fn check_config(json: &str, manifest: &Manifest, folder: &Folder) -> Result<Conf
     Ok(config)
 }
 
-fn text_encoder(json: &[u8], manifest: &Manifest, folder: &Folder) -> Result<TextEncoder, BundleError> {
-    TextEncoder::from_json(json, manifest.normalization, manifest.max_length)
-        .map_err(|error| BundleError::value(&folder.file(files::TOKENIZER), "tokenizer", "a tokenizer that fits max_length", error))
+fn text_encoder(json: &[u8], generation: Option<&Generation>, manifest: &Manifest, folder: &Folder) -> Result<TextEncoder, BundleError> {
+    let Manifest { normalization, max_length, .. } = *manifest;
+    let opened = match generation {
+        Some(Generation { prompt, .. }) => TextEncoder::with_prompt(json, normalization, max_length, prompt),
+        None => TextEncoder::from_json(json, normalization, max_length),
+    };
+    opened.map_err(|error| BundleError::value(&folder.file(files::TOKENIZER), "tokenizer", "a tokenizer that fits max_length", error))
+}
+
+/// The spelling of a generator's labels; there must be room for the longest answer behind the longest
+/// prompt.
+fn spelled(
+    generation: Generation,
+    encoder: &TextEncoder,
+    labels: &LabelSet,
+    (positions, at): (usize, &Path),
+) -> Result<(Generation, LabelSpelling), BundleError> {
+    let spelling = LabelSpelling::new(encoder, labels)
+        .map_err(|error| BundleError::value(at, "generation", "labels that the tokenizer can write", error))?;
+    let longest = positions.saturating_sub(spelling.longest());
+    if encoder.max_length() > longest {
+        let expected = format!("at most {longest}, the network's positions without the {} of the longest answer", spelling.longest());
+        return Err(BundleError::value(at, "max_length", expected, encoder.max_length()));
+    }
+    Ok((generation, spelling))
 }
 
 fn weights_image(file: Arc<[u8]>, manifest: &Manifest, folder: &Folder) -> Result<(Arc<[u8]>, Layout), BundleError> {

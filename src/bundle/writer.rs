@@ -12,10 +12,12 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::files::{self, sha256};
+use super::generation::GenerationTwin;
 use super::manifest::{CalibratorTwin, FileTwin, GoldenTwin, Manifest, OnnxTwin, PrecisionTwin, SCHEMA_VERSION, ThresholdsTwin};
 use super::scores::ScoresTwin;
 use super::{
-    Bundle, BundleError, GRAPH_INPUTS, GRAPH_OUTPUT, GoldenSet, MeasuredSet, PackedWeights, Provenance, ScoreReference, weights_location,
+    Bundle, BundleError, GRAPH_INPUTS, GRAPH_OUTPUT, Generation, GoldenSet, MeasuredSet, PackedWeights, Provenance, ScoreReference,
+    weights_location,
 };
 use crate::decide::Decider;
 use crate::spec::{Architecture, Pooling, Task};
@@ -62,6 +64,19 @@ pub struct BundleParts {
     pub metrics: Vec<MeasuredSet>,
     /// How scores were distributed on rows that the model did not see, one list of bins a label.
     pub scores: Option<ScoreReference>,
+    /// How the model is asked for its labels, when it writes them.
+    pub generation: Option<Generation>,
+    /// The adapter by itself, when the weights hold one merged and it is to be kept.
+    pub adapter: Option<AdapterFiles>,
+}
+
+/// An adapter in `peft`'s two files, whose configuration names the base it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterFiles {
+    /// `adapter_config.json`.
+    pub config: Vec<u8>,
+    /// `adapter_model.safetensors`.
+    pub weights: Vec<u8>,
 }
 
 /// A recorded ONNX graph whose weights are a bundle's image.
@@ -201,6 +216,9 @@ fn write_all(folder: &Path, parts: &BundleParts) -> Result<(), BundleError> {
         (files::GOLDEN, &golden),
     ];
     contents.extend(parts.graph.as_ref().map(|graph| (files::GRAPH, graph.bytes.as_slice())));
+    if let Some(AdapterFiles { config, weights }) = &parts.adapter {
+        contents.extend([(files::ADAPTER_CONFIG, config.as_slice()), (files::ADAPTER, weights.as_slice())]);
+    }
     let mut listed = BTreeMap::new();
     for (name, content) in contents {
         write_synced(&folder.join(name), content)?;
@@ -244,6 +262,7 @@ fn manifest(parts: &BundleParts, files: BTreeMap<String, FileTwin>) -> Manifest 
         provenance: (&parts.provenance).into(),
         metrics: parts.metrics.iter().map(Into::into).collect(),
         scores: parts.scores.as_ref().map(|scores| ScoresTwin::of(scores, parts.decider.labels())),
+        generation: parts.generation.as_ref().map(GenerationTwin::of),
         files,
     }
 }

@@ -6,6 +6,7 @@
 //! faster on CPU than ONNX Runtime's fused ones. Weights stay where they are: an initialiser is a
 //! name, a shape and a place in the bundle's `f32` image.
 
+mod attend;
 mod record;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use super::ExportError;
 use super::proto::{AttributeProto, EXTERNAL, FLOAT, INT64, NodeProto, StringStringEntryProto, TensorProto};
 use crate::bundle::{GRAPH_INPUTS, Layout};
-use crate::nn::{Attention, Embedding, Embeddings, ParamSpec, Rotary};
+use crate::nn::{Direction, Embedding, Embeddings, ParamSpec, Rotary, RotaryScaling};
 
 /// Added to the scores of padding. Its exponential is zero in `f32`, and it leaves room below, so
 /// that adding a score cannot overflow.
@@ -63,6 +64,9 @@ pub struct OnnxGraph<'a> {
     shared: Shared,
 }
 
+/// What an attention sees, and whether its queries are tokens.
+type Sight = (Direction, Option<usize>, bool);
+
 #[derive(Default)]
 struct Shared {
     /// `i64 [1]`: the batch axis.
@@ -71,13 +75,17 @@ struct Shared {
     sequence: Option<String>,
     /// `f32 [batch, 1, 1, sequence]`: zero for tokens, [`MASKED`] for padding.
     mask: Option<String>,
-    /// `f32 [batch, 1, sequence, sequence]`: the same, and [`MASKED`] beyond the window, by its size.
-    windows: BTreeMap<usize, String>,
+    /// What is added to scores where an attention does not see everything, by what it sees and
+    /// what its queries are.
+    sights: BTreeMap<Sight, String>,
+    /// `f32 [batch, sequence]`: one for tokens, zero for padding.
+    tokens: Option<String>,
+    /// `i64 [batch, 1]`: the place of every text's last token.
+    lasts: Option<String>,
     /// `f32 [sequence]`: every position.
     positions: Option<String>,
-    /// `f32 [sequence, 1, head_width / 2]`: cosines and sines of a rotation, by its base's bits and
-    /// its head's width.
-    angles: BTreeMap<(u64, usize), [String; 2]>,
+    /// `f32 [sequence, 1, head_width / 2]`: cosines and sines of a rotation, by the name of its speeds.
+    angles: BTreeMap<String, [String; 2]>,
     /// `i64`: `[batch, sequence, trailing...]` by what trails.
     shapes: BTreeMap<Vec<i64>, String>,
 }
@@ -211,31 +219,6 @@ impl<'a> OnnxGraph<'a> {
         self.shared.mask.clone().expect("recorded above; this is a bug")
     }
 
-    /// What is added to the scores of queries of this kind.
-    fn scores_mask(&mut self, window: Option<usize>, queries: Rows) -> String {
-        let mask = self.mask();
-        let Some(window) = window else { return mask };
-        if !self.shared.windows.contains_key(&window) {
-            let positions = self.positions();
-            let (axis, masked) = (self.integers(&[1]), self.scalar(MASKED));
-            #[expect(clippy::cast_precision_loss, reason = "a window is small")]
-            let window_size = self.scalar(window as f32);
-            let column = self.node("Unsqueeze", &[&positions, &axis], vec![]);
-            let apart = self.node("Sub", &[&column, &positions], vec![]);
-            let apart = self.node("Abs", &[&apart], vec![]);
-            let far = self.node("Greater", &[&apart, &window_size], vec![]);
-            let far = self.node("Cast", &[&far], vec![AttributeProto::int("to", i64::from(FLOAT))]);
-            let far = self.node("Mul", &[&far, &masked], vec![]);
-            let sum = self.node("Add", &[&mask, &far], vec![]);
-            self.shared.windows.insert(window, sum);
-        }
-        let mask = self.shared.windows[&window].clone();
-        match queries {
-            Rows::Tokens => mask,
-            Rows::Texts => self.slice(&mask, 0, 1, 2),
-        }
-    }
-
     fn positions(&mut self) -> String {
         if self.shared.positions.is_none() {
             let sequence = self.sequence();
@@ -249,18 +232,17 @@ impl<'a> OnnxGraph<'a> {
 
     /// Cosines and sines of a rotation.
     fn angles(&mut self, rotary: &Rotary) -> [String; 2] {
-        let key = (rotary.base.to_bits(), rotary.head_width);
-        if !self.shared.angles.contains_key(&key) {
+        let name = speeds_name(rotary);
+        if !self.shared.angles.contains_key(&name) {
             let (positions, axes) = (self.positions(), self.integers(&[1, 2]));
             let raw: Vec<u8> = rotary.speeds().iter().flat_map(|speed| speed.to_le_bytes()).collect();
-            let name = format!("speeds.{}.{}", rotary.head_width, rotary.base);
             let speeds = self.constant(&name, FLOAT, &[signed(rotary.head_width / 2)], raw);
             let column = self.node("Unsqueeze", &[&positions, &axes], vec![]);
             let angles = self.node("Mul", &[&column, &speeds], vec![]);
             let pair = ["Cos", "Sin"].map(|function| self.node(function, &[&angles], vec![]));
-            self.shared.angles.insert(key, pair);
+            self.shared.angles.insert(name.clone(), pair);
         }
-        self.shared.angles[&key].clone()
+        self.shared.angles[&name].clone()
     }
 
     /// `i64 []`.
@@ -309,19 +291,17 @@ impl<'a> OnnxGraph<'a> {
         }
         Ok(sum)
     }
+}
 
-    /// `[rows, heads * head_width]` to `[batch, heads, rows of a text, head_width]`, or with the
-    /// last two axes swapped.
-    fn split_heads(&mut self, x: &Recorded, shape: &Attention, order: &[i64; 4]) -> String {
-        let heads = [signed(shape.heads), signed(shape.head_width)];
-        let split = match x.rows {
-            Rows::Tokens => self.unfold(&x.name, &heads),
-            Rows::Texts => {
-                let shape = self.integers(&[-1, 1, heads[0], heads[1]]);
-                self.node("Reshape", &[&x.name, &shape], vec![])
-            }
-        };
-        self.node("Transpose", &[&split], vec![AttributeProto::ints("perm", order)])
+/// What the constant with a rotation's speeds is called.
+fn speeds_name(rotary: &Rotary) -> String {
+    let plain = format!("speeds.{}.{}", rotary.head_width, rotary.base);
+    match rotary.scaling {
+        None => plain,
+        Some(RotaryScaling::Linear { factor }) => format!("{plain}.linear.{factor}"),
+        Some(RotaryScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_positions }) => {
+            format!("{plain}.llama3.{factor}.{low_freq_factor}.{high_freq_factor}.{original_positions}")
+        }
     }
 }
 

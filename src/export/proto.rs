@@ -66,6 +66,8 @@ pub(super) struct AttributeProto {
     pub(super) f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub(super) i: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub(super) s: Option<Vec<u8>>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub(super) ints: Vec<i64>,
 }
@@ -77,6 +79,10 @@ impl AttributeProto {
 
     pub(super) fn int(name: &str, value: i64) -> Self {
         Self { name: name.to_owned(), kind: Some(2), i: Some(value), ..Self::default() }
+    }
+
+    pub(super) fn string(name: &str, value: &str) -> Self {
+        Self { name: name.to_owned(), kind: Some(3), s: Some(value.as_bytes().to_vec()), ..Self::default() }
     }
 
     pub(super) fn ints(name: &str, values: &[i64]) -> Self {

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::encoder::{BertConfig, DistilBertConfig, Encoder, ModernBert, ModernBertConfig, RobertaConfig};
+use super::Backbone;
+use super::decoder::{Decoder, DecoderConfig};
+use super::encoder::{BertConfig, DistilBertConfig, ModernBert, ModernBertConfig, RobertaConfig};
 use crate::nn::Init;
 use crate::spec::{Architecture, Pooling};
 
@@ -20,7 +22,10 @@ pub enum ConfigError {
         reason: String,
     },
     /// A family that this version cannot build.
-    #[error("model_type is {found:?}: expected one of bert, roberta, xlm-roberta, camembert, distilbert, modernbert")]
+    #[error(
+        "model_type is {found:?}: expected one of bert, roberta, xlm-roberta, camembert, distilbert, modernbert, llama, qwen2, qwen3, \
+         gemma, gemma2"
+    )]
     Architecture {
         /// The family named.
         found: String,
@@ -64,6 +69,8 @@ pub enum ModelConfig {
     DistilBert(DistilBertConfig),
     /// ModernBERT.
     ModernBert(ModernBertConfig),
+    /// Llama, Qwen 2 and 3, Gemma and Gemma 2: one definition, whose configuration says which.
+    Decoder(Box<DecoderConfig>),
 }
 
 impl ModelConfig {
@@ -85,6 +92,9 @@ impl ModelConfig {
             Architecture::Roberta => Self::Roberta(parse(text)?),
             Architecture::DistilBert => Self::DistilBert(parse(text)?),
             Architecture::ModernBert => Self::ModernBert(parse(text)?),
+            Architecture::Llama | Architecture::Qwen2 | Architecture::Qwen3 | Architecture::Gemma | Architecture::Gemma2 => {
+                Self::Decoder(parse(text)?)
+            }
         };
         config.check()?;
         Ok(config)
@@ -96,6 +106,7 @@ impl ModelConfig {
             Self::Roberta(config) => config.check(),
             Self::DistilBert(config) => config.check(),
             Self::ModernBert(config) => config.check(),
+            Self::Decoder(config) => config.check(),
         }
     }
 
@@ -107,6 +118,7 @@ impl ModelConfig {
             Self::Roberta(_) => Architecture::Roberta,
             Self::DistilBert(_) => Architecture::DistilBert,
             Self::ModernBert(_) => Architecture::ModernBert,
+            Self::Decoder(config) => config.model_type,
         }
     }
 
@@ -118,6 +130,7 @@ impl ModelConfig {
             Self::Roberta(config) => config.bert.max_position_embeddings - config.first_position(),
             Self::DistilBert(config) => config.max_position_embeddings,
             Self::ModernBert(config) => config.max_position_embeddings,
+            Self::Decoder(config) => config.max_position_embeddings,
         }
     }
 
@@ -129,6 +142,7 @@ impl ModelConfig {
             Self::Roberta(config) => config.bert.vocab_size,
             Self::DistilBert(config) => config.vocab_size,
             Self::ModernBert(config) => config.vocab_size,
+            Self::Decoder(config) => config.vocab_size,
         }
     }
 
@@ -139,6 +153,7 @@ impl ModelConfig {
             Self::Roberta(config) => config.bert.hidden_size,
             Self::DistilBert(config) => config.dim,
             Self::ModernBert(config) => config.hidden_size,
+            Self::Decoder(config) => config.hidden_size,
         }
     }
 
@@ -149,17 +164,20 @@ impl ModelConfig {
             Self::Roberta(config) => config.bert.init(),
             Self::DistilBert(config) => config.init(),
             Self::ModernBert(config) => config.init(),
+            Self::Decoder(config) => config.init(),
         }
     }
 
-    /// The encoder of a configuration that was checked.
-    pub(super) fn encoder(&self) -> Encoder {
-        match self {
-            Self::Bert(config) => Encoder::PostNorm(config.encoder()),
-            Self::Roberta(config) => Encoder::PostNorm(config.encoder()),
-            Self::DistilBert(config) => Encoder::PostNorm(config.encoder()),
-            Self::ModernBert(config) => Encoder::ModernBert(ModernBert::new(config)),
-        }
+    /// The network below a head.
+    pub(super) fn backbone(&self) -> Result<Backbone, ConfigError> {
+        self.check()?;
+        Ok(match self {
+            Self::Bert(config) => Backbone::PostNorm(config.encoder()),
+            Self::Roberta(config) => Backbone::PostNorm(config.encoder()),
+            Self::DistilBert(config) => Backbone::PostNorm(config.encoder()),
+            Self::ModernBert(config) => Backbone::ModernBert(ModernBert::new(config)),
+            Self::Decoder(config) => Backbone::Decoder(Decoder::new(config)?),
+        })
     }
 }
 

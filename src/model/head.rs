@@ -1,16 +1,15 @@
 //! A backbone, a pooling and a linear head: text rows in, logits out.
 
-use super::encoder::{Encoder, Reach};
-use super::{ConfigError, ModelConfig};
+use super::{Backbone, ConfigError, ModelConfig, Reach};
 use crate::nn::{Linear, Norm, Ops, ParamSpec, UnaryOp};
 use crate::spec::Pooling;
 
 /// A network that gives every text one row of logits.
 #[derive(Debug, Clone)]
 pub struct SequenceClassifier {
-    backbone: Encoder,
-    /// Whether the mean over tokens is pooled, and not the first one.
-    mean: bool,
+    backbone: Backbone,
+    /// What is pooled: the mean over tokens, or one of them.
+    reach: Reach,
     dense: Option<Dense>,
     classifier: Linear,
     dropout: f64,
@@ -49,20 +48,28 @@ impl Dense {
 
 /// A family's head as it was published.
 struct Own {
-    /// Its poolings, in words for errors, and each with whether it pools the mean.
+    /// Its poolings, in words for errors, and each with what it pools.
     told: &'static str,
-    poolings: &'static [(Pooling, bool)],
-    dense: Dense,
-    /// What it calls the classifier.
-    classifier: &'static str,
+    poolings: &'static [(Pooling, Reach)],
+    dense: Option<Dense>,
+    /// What it calls the classifier, and whether that has a bias.
+    classifier: (&'static str, bool),
     /// Dropout before the classifier.
     dropout: f64,
 }
 
-const CLS_TANH: (&str, &[(Pooling, bool)]) = ("cls_tanh or mean", &[(Pooling::ClsTanh, false)]);
-const CLS_RELU: (&str, &[(Pooling, bool)]) = ("cls_relu or mean", &[(Pooling::ClsRelu, false)]);
-const GELU_NORM: (&str, &[(Pooling, bool)]) =
-    ("cls_gelu_norm, mean_gelu_norm or mean", &[(Pooling::ClsGeluNorm, false), (Pooling::MeanGeluNorm, true)]);
+type Poolings = (&'static str, &'static [(Pooling, Reach)]);
+
+const CLS_TANH: Poolings = ("cls_tanh or mean", &[(Pooling::ClsTanh, Reach::FirstToken)]);
+const CLS_RELU: Poolings = ("cls_relu or mean", &[(Pooling::ClsRelu, Reach::FirstToken)]);
+const GELU_NORM: Poolings =
+    ("cls_gelu_norm, mean_gelu_norm or mean", &[(Pooling::ClsGeluNorm, Reach::FirstToken), (Pooling::MeanGeluNorm, Reach::Tokens)]);
+/// The first token of a text sees nothing of it where attention is causal.
+const CAUSAL: Poolings = ("last_token or mean", &[(Pooling::LastToken, Reach::LastToken), (Pooling::Mean, Reach::Tokens)]);
+const BOTH_WAYS: Poolings = (
+    "last_token, mean or cls",
+    &[(Pooling::LastToken, Reach::LastToken), (Pooling::Mean, Reach::Tokens), (Pooling::Cls, Reach::FirstToken)],
+);
 
 impl Own {
     fn of(config: &ModelConfig) -> Self {
@@ -71,23 +78,24 @@ impl Own {
         let plain = |name: &str, function, fresh| Dense { dropout: None, layer: layer(name, true), function, norm: None, fresh };
         let ((told, poolings), dense, classifier, dropout) = match config {
             ModelConfig::Bert(bert) => {
-                (CLS_TANH, plain("bert.pooler.dense", UnaryOp::Tanh, false), "classifier", bert.classifier_dropout())
+                (CLS_TANH, Some(plain("bert.pooler.dense", UnaryOp::Tanh, false)), "classifier", bert.classifier_dropout())
             }
             ModelConfig::Roberta(roberta) => {
                 let dropout = roberta.bert.classifier_dropout();
                 let dense = Dense { dropout: Some(dropout), ..plain("classifier.dense", UnaryOp::Tanh, true) };
-                (CLS_TANH, dense, "classifier.out_proj", dropout)
+                (CLS_TANH, Some(dense), "classifier.out_proj", dropout)
             }
             ModelConfig::DistilBert(distil) => {
-                (CLS_RELU, plain("pre_classifier", UnaryOp::Relu, true), "classifier", distil.seq_classif_dropout)
+                (CLS_RELU, Some(plain("pre_classifier", UnaryOp::Relu, true)), "classifier", distil.seq_classif_dropout)
             }
             ModelConfig::ModernBert(modern) => {
                 let (layer, norm) = (layer("head.dense", modern.classifier_bias), Some(modern.norm("head.norm")));
                 let dense = Dense { dropout: None, layer, function: UnaryOp::Gelu, norm, fresh: false };
-                (GELU_NORM, dense, "classifier", modern.classifier_dropout)
+                (GELU_NORM, Some(dense), "classifier", modern.classifier_dropout)
             }
+            ModelConfig::Decoder(decoder) => (if decoder.is_causal { CAUSAL } else { BOTH_WAYS }, None, "score", 0.0),
         };
-        Self { told, poolings, dense, classifier, dropout }
+        Self { told, poolings, dense, classifier: (classifier, !matches!(config, ModelConfig::Decoder(_))), dropout }
     }
 }
 
@@ -98,21 +106,21 @@ impl SequenceClassifier {
     /// # Errors
     /// [`ConfigError`] when the configuration cannot be built, or the family has no such pooling.
     pub fn new(config: &ModelConfig, pooling: Pooling, labels: usize) -> Result<Self, ConfigError> {
-        config.check()?;
+        let backbone = config.backbone()?;
         let Own { told, poolings, dense, classifier, dropout } = Own::of(config);
         let own = poolings.iter().find(|(own, _)| *own == pooling);
-        let (mean, dense, name) = match (own, pooling) {
-            (Some(&(_, mean)), _) => (mean, Some(dense), classifier),
-            (None, Pooling::Mean) => (true, None, "classifier"),
+        let (reach, dense, (name, bias)) = match (own, pooling) {
+            (Some(&(_, reach)), _) => (reach, dense, classifier),
+            (None, Pooling::Mean) => (Reach::Tokens, None, ("classifier", true)),
             (None, found) => return Err(ConfigError::Pooling { architecture: config.architecture(), expected: told, found }),
         };
-        let classifier = Linear { name: name.to_owned(), inputs: config.width(), outputs: labels, bias: true, init: config.init() };
-        Ok(Self { backbone: config.encoder(), mean, dense, classifier, dropout })
+        let classifier = Linear { name: name.to_owned(), inputs: config.width(), outputs: labels, bias, init: config.init() };
+        Ok(Self { backbone, reach, dense, classifier, dropout })
     }
 
-    /// The encoder below the head.
+    /// The network below the head.
     #[must_use]
-    pub fn backbone(&self) -> &Encoder {
+    pub fn backbone(&self) -> &Backbone {
         &self.backbone
     }
 
@@ -136,17 +144,22 @@ impl SequenceClassifier {
         [dense, self.classifier.params()].concat()
     }
 
+    /// Every dense layer but the head's own, from the input on: what an adapter may stand beside.
+    #[must_use]
+    pub fn linears(&self) -> Vec<Linear> {
+        let pooler = self.dense.iter().filter(|dense| !dense.fresh).map(|dense| dense.layer.clone());
+        self.backbone.linears().into_iter().chain(pooler).collect()
+    }
+
     /// Logits, `[texts, labels]`.
     ///
     /// # Errors
     /// The interpreter's own.
     pub fn forward<O: Ops>(&self, ops: &mut O) -> Result<O::Value, O::Error> {
-        let mut pooled = if self.mean {
-            let tokens = self.backbone.forward(ops, Reach::Tokens)?;
-            ops.mean_tokens(&tokens)?
-        } else {
-            self.backbone.forward(ops, Reach::FirstToken)?
-        };
+        let mut pooled = self.backbone.forward(ops, self.reach)?;
+        if self.reach == Reach::Tokens {
+            pooled = ops.mean_tokens(&pooled)?;
+        }
         if let Some(dense) = &self.dense {
             pooled = dense.forward(ops, pooled)?;
         }

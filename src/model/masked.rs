@@ -1,14 +1,13 @@
 //! A backbone and a head that tells words: for pre-training alone (Devlin et al. 2019,
 //! arXiv:1810.04805, section 3.1). The decoder's weight is the word table.
 
-use super::encoder::{Encoder, Reach};
-use super::{ConfigError, ModelConfig};
+use super::{Backbone, ConfigError, ModelConfig, Reach};
 use crate::nn::{Decode, Embedding, Init, Linear, Norm, ParamSpec, UnaryOp};
 
 /// A network that gives a row of logits over the vocabulary for every token that is asked about.
 #[derive(Debug, Clone)]
 pub struct MaskedLm {
-    backbone: Encoder,
+    backbone: Backbone,
     dense: Linear,
     norm: Norm,
     words: Embedding,
@@ -28,18 +27,19 @@ impl MaskedLm {
     /// # Errors
     /// [`ConfigError`] when the configuration cannot be built, or the family has no such head here.
     pub fn new(config: &ModelConfig) -> Result<Self, ConfigError> {
-        config.check()?;
+        let backbone = config.backbone()?;
         let (names, epsilon) = match config {
             ModelConfig::Bert(bert) => (BERT, bert.layer_norm_eps),
             ModelConfig::Roberta(roberta) => (ROBERTA, roberta.bert.layer_norm_eps),
             // The family's own constant: its configuration does not state it.
             ModelConfig::DistilBert(_) => (DISTILBERT, 1e-12),
-            ModelConfig::ModernBert(_) => {
-                return Err(ConfigError::value("model_type", "bert, roberta or distilbert for a masked language model", "modernbert"));
+            ModelConfig::ModernBert(_) | ModelConfig::Decoder(_) => {
+                let expected = "bert, roberta or distilbert for a masked language model";
+                return Err(ConfigError::value("model_type", expected, config.architecture().name()));
             }
         };
         let [dense, norm, bias] = names;
-        let (width, init, backbone) = (config.width(), config.init(), config.encoder());
+        let (width, init) = (config.width(), config.init());
         Ok(Self {
             words: backbone.words().clone(),
             backbone,
@@ -77,6 +77,6 @@ impl MaskedLm {
         let inner = ops.linear(&self.dense, &asked)?;
         let inner = ops.unary(UnaryOp::Gelu, &inner)?;
         let inner = ops.layer_norm(&self.norm, &inner, None)?;
-        ops.decode(&self.words, &self.bias, &inner)
+        ops.decode(&self.words, Some(&self.bias), &inner)
     }
 }

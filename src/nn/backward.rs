@@ -4,43 +4,60 @@ use std::ops::Range;
 
 use super::NnError;
 use super::gradients::Gradients;
+use super::held::Parameter;
 use super::kernels::matmul::Into;
 use super::kernels::rotate::Turn;
-use super::kernels::{gelu, layer_norm, linear, pooling, simd};
+use super::kernels::{activation, layer_norm, pooling, rms_norm, simd};
 use super::ops::BinaryOp;
 use super::ragged::Ragged;
 use super::spare::Spare;
-use super::tape::{Kernel, Node, Step, Tables, Tape};
-use super::weights::{Parameter, numbers};
+use super::tape::{Kernel, Node, Step, Tape};
+use super::weights::numbers;
 
 impl Tape {
     /// Gradients of `sum(output * gradient)` into `gradients`, whose spare buffers the tape's
-    /// then join.
-    pub(crate) fn backward(self, output: &Node, gradient: Vec<f32>, texts: Texts<'_>, gradients: &mut Gradients) -> Result<(), NnError> {
+    /// then join; returns that of the tape's first node where no kernel made it.
+    pub(crate) fn backward(
+        self,
+        output: &Node,
+        gradient: Vec<f32>,
+        texts: Texts<'_>,
+        gradients: &mut Gradients,
+    ) -> Result<Option<Vec<f32>>, NnError> {
         let mut flow = Flow { nodes: (0..self.nodes).map(|_| None).collect(), spare: self.spare, parameters: gradients };
         flow.nodes[output.id] = Some(gradient);
         for Step { output, kernel } in self.steps.unwrap_or_default().into_iter().rev() {
             let Some(dy) = flow.nodes[output.id].take() else { continue };
+            if let Kernel::Segment { x, index } = kernel {
+                flow.segment(x, dy, |x, dy, gradients| (texts.again)(index, x, dy, gradients))?;
+                flow.spare.give_back(output.values);
+                continue;
+            }
             kernel.backward(output, dy, texts, &mut flow)?;
         }
-        let Flow { spare, parameters, .. } = flow;
+        let Flow { mut nodes, spare, parameters } = flow;
         parameters.spare.join(spare);
-        Ok(())
+        Ok(nodes[0].take())
     }
 }
 
-/// The texts that rows stand for.
+/// Runs the part of this number on `x` once more and takes it back: the gradient of its result
+/// becomes that of `x`, unless nothing of the result came from `x`.
+pub(crate) type Again<'a> = dyn Fn(usize, &Node, Vec<f32>, &mut Gradients) -> Result<Option<Vec<f32>>, NnError> + 'a;
+
+/// The texts that rows stand for, and how a part that was not remembered is run on them again.
 #[derive(Clone, Copy)]
 pub(crate) struct Texts<'a> {
     pub(crate) batch: &'a Ragged,
     pub(crate) ids: &'a [u32],
+    pub(crate) again: &'a Again<'a>,
 }
 
 /// Gradients on their way back.
-struct Flow<'g> {
+pub(super) struct Flow<'g> {
     nodes: Vec<Option<Vec<f32>>>,
-    spare: Spare,
-    parameters: &'g mut Gradients,
+    pub(super) spare: Spare,
+    pub(super) parameters: &'g mut Gradients,
 }
 
 impl Flow<'_> {
@@ -56,8 +73,24 @@ impl Flow<'_> {
         self.spare.give_back(node.values);
     }
 
+    /// Takes a part that is run again back, in the buffers of this way back.
+    fn segment(
+        &mut self,
+        x: Node,
+        dy: Vec<f32>,
+        again: impl FnOnce(&Node, Vec<f32>, &mut Gradients) -> Result<Option<Vec<f32>>, NnError>,
+    ) -> Result<(), NnError> {
+        self.parameters.spare = std::mem::take(&mut self.spare);
+        let dx = again(&x, dy, self.parameters)?;
+        self.spare = std::mem::take(&mut self.parameters.spare);
+        if let Some(dx) = dx {
+            self.give(x, dx);
+        }
+        Ok(())
+    }
+
     /// A node's gradient to add to, or a buffer to fill.
-    fn at(&mut self, node: &Node) -> (&mut [f32], Into) {
+    pub(super) fn at(&mut self, node: &Node) -> (&mut [f32], Into) {
         match &mut self.nodes[node.id] {
             Some(sum) => (sum, Into::Add),
             none => (none.insert(self.spare.take(node.values.len())), Into::Replace),
@@ -69,31 +102,19 @@ impl Kernel {
     /// Passes the gradient `dy` of the output on to the inputs and the parameters.
     fn backward(self, output: Node, mut dy: Vec<f32>, texts: Texts<'_>, flow: &mut Flow<'_>) -> Result<(), NnError> {
         match self {
-            Self::Embed { tables } => embed_backward(&tables, dy, texts, flow),
-            Self::Linear { x, weight, bias } => {
-                linear_backward(&x, &weight, bias.as_ref(), &dy, flow)?;
-                flow.spare.give(dy);
-                flow.spare.give_back(x.values);
-            }
+            Self::Embed { tables } => tables.backward(dy, texts, flow),
+            Self::Linear(dense) => dense.backward(dy, flow)?,
             Self::LayerNorm { x, residual, scale, shift, epsilon } => {
                 layer_norm_backward((x, residual), (&scale, shift.as_ref()), epsilon, dy, flow)?
             }
-            Self::Gelu { x } => {
-                gelu::backward(&mut dy, &x.values);
+            Self::RmsNorm { x, scale, offset, epsilon } => {
+                let mut dscale = vec![0.0; scale.var.elem_count()];
+                numbers(&scale.var, |scale| rms_norm::backward(&mut dy, &mut dscale, &x.values, scale, offset, epsilon))?;
+                simd::add_assign(flow.parameters.dense_to_add(scale.place, dscale.len()), &dscale);
                 flow.give(x, dy);
             }
-            Self::Tanh { x } => {
-                for (dy, y) in dy.iter_mut().zip(output.values.iter()) {
-                    *dy *= 1.0 - y * y;
-                }
-                flow.give(x, dy);
-            }
-            Self::Relu { x } => {
-                for (dy, x) in dy.iter_mut().zip(x.values.iter()) {
-                    if *x <= 0.0 {
-                        *dy = 0.0;
-                    }
-                }
+            Self::Unary { op, x } => {
+                activation::backward(op, &mut dy, &x.values, &output.values);
                 flow.give(x, dy);
             }
             Self::Binary { op, x, y } => binary_backward(op, x, y, dy, flow),
@@ -115,9 +136,9 @@ impl Kernel {
                     flow.give(node, d);
                 }
             }
-            Self::FirstToken { x } => {
+            Self::Pick { x, rows, width } => {
                 let mut dx = flow.spare.take(x.values.len());
-                pooling::first_token_backward(texts.batch, &mut dx, &dy);
+                pooling::pick_backward(&mut dx, &dy, &rows, width);
                 flow.give(x, dx);
             }
             Self::MeanTokens { x } => {
@@ -125,31 +146,11 @@ impl Kernel {
                 pooling::mean_tokens_backward(texts.batch, &mut dx, &dy);
                 flow.give(x, dx);
             }
-            Self::Marked { x } => {
-                let mut dx = flow.spare.take(x.values.len());
-                dx.fill(0.0);
-                let width = dx.len() / texts.batch.tokens();
-                for (dy, row) in dy.chunks_exact(width).zip(texts.batch.marked()) {
-                    dx[row * width..][..width].copy_from_slice(dy);
-                }
-                flow.give(x, dx);
-            }
+            Self::Segment { .. } => unreachable!("taken back before; this is a bug"),
         }
         flow.spare.give_back(output.values);
         Ok(())
     }
-}
-
-fn embed_backward(tables: &Tables, dy: Vec<f32>, texts: Texts<'_>, flow: &mut Flow<'_>) {
-    scatter(flow.parameters, &tables.words, &dy, texts.ids.iter().copied());
-    if let Some(positions) = &tables.positions {
-        let entries = texts.batch.positions().map(|position| (position + tables.first_position) as u32);
-        scatter(flow.parameters, positions, &dy, entries);
-    }
-    if let Some(segments) = &tables.segments {
-        scatter(flow.parameters, segments, &dy, std::iter::repeat_n(0, texts.ids.len()));
-    }
-    flow.spare.give(dy);
 }
 
 fn binary_backward(op: BinaryOp, x: Node, y: Node, mut dy: Vec<f32>, flow: &mut Flow<'_>) {
@@ -200,21 +201,4 @@ fn layer_norm_backward(
     }
     flow.give(x, dx);
     Ok(())
-}
-
-fn linear_backward(x: &Node, weight: &Parameter, bias: Option<&Parameter>, dy: &[f32], flow: &mut Flow<'_>) -> Result<(), NnError> {
-    let (outputs, inputs) = (weight.var.dims()[0], weight.var.dims()[1]);
-    let (dw, into) = flow.parameters.dense(weight.place, outputs * inputs);
-    linear::weight_backward(dw, into, &x.values, dy, outputs);
-    if let Some(bias) = bias {
-        linear::add_rows(flow.parameters.dense_to_add(bias.place, outputs), dy);
-    }
-    let (dx, into) = flow.at(x);
-    numbers(&weight.var, |weight| linear::input_backward(dx, into, weight, dy, outputs))
-}
-
-/// Adds the gradient of rows to the table entries they came from.
-fn scatter(gradients: &mut Gradients, table: &Parameter, dy: &[f32], entries: impl Iterator<Item = u32>) {
-    let (rows, width) = (table.var.dims()[0], table.var.dims()[1]);
-    gradients.add_rows(table.place, (rows, width), entries, dy);
 }

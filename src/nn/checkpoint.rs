@@ -35,16 +35,41 @@ impl<'a> Checkpoint<'a> {
         SafeTensors::deserialize(bytes).map(Self).map_err(|error| NnError::Safetensors { reason: error.to_string() })
     }
 
-    /// The numbers of one parameter, or `None` when the file has no such name.
-    pub(crate) fn read(&self, spec: &ParamSpec) -> Result<Option<Vec<f32>>, NnError> {
+    /// One parameter's tensor, or `None` when the file has no such name.
+    pub(crate) fn find(&self, spec: &ParamSpec) -> Result<Option<Found<'a>>, NnError> {
         let Some(view) = names(&spec.name).into_iter().find_map(|name| self.0.tensor(&name).ok()) else { return Ok(None) };
         if view.shape() != spec.shape {
             return Err(NnError::Shape { name: spec.name.clone(), expected: spec.shape.clone(), found: view.shape().to_vec() });
         }
-        let values = widen(&view).ok_or_else(|| NnError::DType { name: spec.name.clone(), found: format!("{:?}", view.dtype()) })?;
-        match values.iter().position(|value| !value.is_finite()) {
-            Some(index) => Err(NnError::NotFinite { name: spec.name.clone(), index, found: values[index] }),
-            None => Ok(Some(values)),
+        Ok(Some(Found { name: spec.name.clone(), view }))
+    }
+}
+
+/// A tensor of a checkpoint.
+pub(crate) struct Found<'a> {
+    name: String,
+    view: TensorView<'a>,
+}
+
+impl Found<'_> {
+    /// Its numbers from `start` on, row-major, as many as `out` takes.
+    pub(crate) fn read(&self, start: usize, out: &mut [f32]) -> Result<(), NnError> {
+        let bytes = self.view.data();
+        match self.view.dtype() {
+            Dtype::F32 => out.iter_mut().zip(&bytes.as_chunks::<4>().0[start..]).for_each(|(out, bytes)| *out = f32::from_le_bytes(*bytes)),
+            Dtype::F16 => {
+                let halves = &bytes.as_chunks::<2>().0[start..];
+                out.iter_mut().zip(halves).for_each(|(out, bytes)| *out = half_to_single(u16::from_le_bytes(*bytes)));
+            }
+            Dtype::BF16 => {
+                let halves = &bytes.as_chunks::<2>().0[start..];
+                out.iter_mut().zip(halves).for_each(|(out, bytes)| *out = f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16));
+            }
+            other => return Err(NnError::DType { name: self.name.clone(), found: format!("{other:?}") }),
+        }
+        match out.iter().position(|value| !value.is_finite()) {
+            Some(index) => Err(NnError::NotFinite { name: self.name.clone(), index: start + index, found: out[index] }),
+            None => Ok(()),
         }
     }
 }
@@ -62,18 +87,6 @@ fn names(name: &str) -> Vec<String> {
         }
     }
     names
-}
-
-fn widen(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    let bytes = view.data();
-    match view.dtype() {
-        Dtype::F32 => Some(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
-        Dtype::F16 => Some(bytes.as_chunks::<2>().0.iter().map(|bytes| half_to_single(u16::from_le_bytes(*bytes))).collect()),
-        Dtype::BF16 => {
-            Some(bytes.as_chunks::<2>().0.iter().map(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16)).collect())
-        }
-        _ => None,
-    }
 }
 
 /// IEEE 754 binary16 to binary32, exactly.

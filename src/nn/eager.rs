@@ -1,20 +1,26 @@
 //! The interpreter that computes: a network's operations on real rows, now.
 
-use std::collections::HashMap;
+mod attend;
+mod dense;
+mod segment;
+
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use super::backward::Texts;
-use super::kernels::{attention, dropout, rotate};
+use super::cache::Reading;
+use super::held::{LinearWeights, Parameter};
+use super::kernels::dropout;
+use super::lookup::Tables;
 use super::ragged::{Ragged, RowKind};
 use super::random::{Keep, fold};
-use super::tape::{Node, Tables, Tape};
-use super::weights::{Parameter, numbers};
+use super::tape::{Node, Tape};
+use super::weights::numbers;
 use super::{
-    Attention, BinaryOp, Decode, Embedding, Embeddings, Gradients, Linear, NnError, Norm, Ops, ParamSpec, Rotary, UnaryOp, Weights,
-    composite,
+    Attention, BinaryOp, Decode, Embedding, Embeddings, Gradients, Linear, NnError, Norm, Ops, ParamSpec, RmsNorm, Rotary, UnaryOp,
+    Weights, composite,
 };
+use segment::Segment;
 
 /// What the rows are computed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,10 +117,15 @@ pub struct Eager<'w> {
     path: Path,
     /// Dropout places passed so far: each has its own masks.
     places: u64,
-    /// Angles of rotations met so far, by the bits of their base and the width of a head.
-    angles: HashMap<(u64, usize), Arc<Vec<f32>>>,
+    /// Angles of rotations met so far.
+    angles: Vec<(Rotary, Arc<Vec<f32>>)>,
     tape: Tape,
     gradients: Gradients,
+    /// Whether segments are run again instead of remembered, and whether one is being run.
+    checkpointing: bool,
+    forgetting: bool,
+    segments: Vec<Segment<'w>>,
+    cache: Option<Reading>,
 }
 
 impl<'w> Eager<'w> {
@@ -141,9 +152,13 @@ impl<'w> Eager<'w> {
             mode,
             path,
             places: 0,
-            angles: HashMap::new(),
+            angles: Vec::new(),
             tape: Tape::new(mode != Mode::Eval),
             gradients: Gradients::new(weights),
+            checkpointing: false,
+            forgetting: false,
+            segments: Vec::new(),
+            cache: None,
         })
     }
 
@@ -177,22 +192,36 @@ impl<'w> Eager<'w> {
         Ok(self)
     }
 
+    /// Saves memory in training: of every [`Ops::segment`] its input alone is remembered, and it is
+    /// run once more on the way back, which gives the same gradients.
+    #[must_use]
+    pub fn with_checkpointing(mut self) -> Self {
+        self.checkpointing = true;
+        self
+    }
+
+    /// Bytes of rows that the kernels have remembered for the way back so far.
+    #[must_use]
+    pub fn remembered_bytes(&self) -> usize {
+        size_of::<f32>() * self.tape.remembered()
+    }
+
     /// Gradients of `sum(output * gradient)` for every parameter, where `gradient` is that of a
     /// loss for `output`, row-major.
     ///
     /// # Errors
     /// [`NnError::Rows`] in evaluation, or for a gradient of another size.
-    pub fn backward(self, output: &Rows, gradient: Vec<f32>) -> Result<Gradients, NnError> {
+    pub fn backward(mut self, output: &Rows, gradient: Vec<f32>) -> Result<Gradients, NnError> {
         if self.mode == Mode::Eval {
             return Err(NnError::rows("backward", "an interpreter in training", "one in evaluation"));
         }
         if gradient.len() != output.rows * output.width {
             return Err(NnError::rows("backward", format!("{} numbers", output.rows * output.width), gradient.len().to_string()));
         }
-        let mut gradients = self.gradients;
+        let mut gradients = std::mem::replace(&mut self.gradients, Gradients::new(self.weights));
         match &output.numbers {
-            Numbers::Node(output) => self.tape.backward(output, gradient, Texts { batch: &self.batch, ids: &self.ids }, &mut gradients)?,
-            Numbers::Tensor(output) => composite::backward(self.weights, output, gradient, &mut gradients)?,
+            Numbers::Node(output) => self.kernels_back(output, gradient, &mut gradients).map(drop)?,
+            Numbers::Tensor(output) => self.tensors_back(output, gradient, &mut gradients)?,
         }
         Ok(gradients)
     }
@@ -210,8 +239,8 @@ impl<'w> Eager<'w> {
     /// A parameter as candle's own operations take it: followed by gradients in training alone.
     fn tracked(&self, parameter: &Parameter) -> Tensor {
         match self.mode {
-            Mode::Eval => parameter.var.as_detached_tensor(),
-            Mode::Train { .. } => parameter.var.as_tensor().clone(),
+            Mode::Train { .. } if parameter.trained && !self.forgetting => parameter.var.as_tensor().clone(),
+            Mode::Train { .. } | Mode::Eval => parameter.var.as_detached_tensor(),
         }
     }
 
@@ -225,6 +254,15 @@ impl<'w> Eager<'w> {
             (Some(table), Some(last)) if last >= table.rows => beyond(table, last),
             _ => Ok(()),
         }
+    }
+
+    /// Some rows of `x`, which then are of this kind.
+    fn pick(&mut self, kind: RowKind, x: &Rows, rows: Vec<usize>) -> Result<Rows, NnError> {
+        let numbers = match self.path {
+            Path::Kernels => Numbers::Node(self.tape.pick(x.node()?, rows, x.width)),
+            Path::Composite => Numbers::Tensor(composite::pick(&rows, x.tensor()?)?),
+        };
+        Ok(self.rows(kind, x.width, numbers))
     }
 
     fn rows(&self, kind: RowKind, width: usize, numbers: Numbers) -> Rows {
@@ -248,58 +286,38 @@ fn of_tokens(operation: &'static str, x: &Rows) -> Result<(), NnError> {
 impl Decode for Eager<'_> {
     fn marked(&mut self, x: &Rows) -> Result<Rows, NnError> {
         of_tokens("marked tokens", x)?;
-        let numbers = match self.path {
-            Path::Kernels => Numbers::Node(self.tape.marked(&self.batch, x.node()?, x.width)),
-            Path::Composite => Numbers::Tensor(composite::marked(&self.batch, x.tensor()?)?),
-        };
-        Ok(self.rows(RowKind::Marked, x.width, numbers))
+        self.pick(RowKind::Marked, x, self.batch.marked().to_vec())
     }
 
-    fn decode(&mut self, words: &Embedding, bias: &ParamSpec, x: &Rows) -> Result<Rows, NnError> {
+    fn decode(&mut self, words: &Embedding, bias: Option<&ParamSpec>, x: &Rows) -> Result<Rows, NnError> {
         width_is("decoder", x, words.width)?;
-        let (weight, bias) = (self.weights.embedding(words)?, self.weights.named(bias)?);
-        let numbers = match self.path {
-            Path::Kernels => Numbers::Node(self.tape.linear(x.node()?, weight, Some(bias))?),
-            Path::Composite => Numbers::Tensor(composite::linear(x.tensor()?, &self.tracked(&weight), Some(&self.tracked(&bias)))?),
-        };
+        let bias = bias.map(|bias| self.weights.named(bias)).transpose()?;
+        let layer = LinearWeights { weight: self.weights.embedding(words)?, bias, adapter: None };
+        let numbers = self.dense(layer, x)?;
         Ok(self.rows(x.kind, words.rows, numbers))
     }
 }
 
-impl Ops for Eager<'_> {
+impl<'w> Ops for Eager<'w> {
     type Value = Rows;
     type Error = NnError;
 
     fn embed(&mut self, tables: &Embeddings) -> Result<Rows, NnError> {
         self.check_ids(tables)?;
         let find = |table: &Option<Embedding>| table.as_ref().map(|table| self.weights.embedding(table)).transpose();
-        let (width, first_position) = (tables.words.width, tables.first_position);
-        let words = self.weights.embedding(&tables.words)?;
-        let (positions, segments) = (find(&tables.positions)?, find(&tables.segments)?);
-        let numbers = match self.path {
-            Path::Kernels => {
-                let tables = Tables { words, positions, first_position, segments };
-                Numbers::Node(self.tape.embed(&self.batch, &self.ids, tables)?)
-            }
-            Path::Composite => {
-                let [positions, segments] = [positions, segments].map(|table| table.map(|table| self.tracked(&table)));
-                let places = self.batch.positions().map(|position| position + first_position);
-                Numbers::Tensor(composite::embed(&self.ids, places, &self.tracked(&words), positions.as_ref(), segments.as_ref())?)
-            }
-        };
-        Ok(self.rows(RowKind::Tokens, width, numbers))
+        let numbers = self.look_up(Tables {
+            words: self.weights.embedding(&tables.words)?,
+            positions: find(&tables.positions)?,
+            first_position: tables.first_position,
+            segments: find(&tables.segments)?,
+            scale: tables.scale,
+        })?;
+        Ok(self.rows(RowKind::Tokens, tables.words.width, numbers))
     }
 
     fn linear(&mut self, layer: &Linear, x: &Rows) -> Result<Rows, NnError> {
         width_is("linear", x, layer.inputs)?;
-        let found = self.weights.linear(layer)?;
-        let numbers = match self.path {
-            Path::Kernels => Numbers::Node(self.tape.linear(x.node()?, found.weight, found.bias)?),
-            Path::Composite => {
-                let bias = found.bias.map(|bias| self.tracked(&bias));
-                Numbers::Tensor(composite::linear(x.tensor()?, &self.tracked(&found.weight), bias.as_ref())?)
-            }
-        };
+        let numbers = self.dense(self.weights.linear(layer)?, x)?;
         Ok(self.rows(x.kind, layer.outputs, numbers))
     }
 
@@ -326,14 +344,29 @@ impl Ops for Eager<'_> {
         Ok(self.rows(x.kind, layer.width, numbers))
     }
 
+    fn rms_norm(&mut self, layer: &RmsNorm, x: &Rows) -> Result<Rows, NnError> {
+        if layer.width == 0 || !x.width.is_multiple_of(layer.width) {
+            let expected = format!("rows of a multiple of {}", layer.width);
+            return Err(NnError::rows("root mean square norm", expected, format!("rows of {}", x.width)));
+        }
+        let scale = self.weights.named(&layer.weight())?;
+        let offset = if layer.unit_offset { 1.0 } else { 0.0 };
+        let numbers = match self.path {
+            Path::Kernels => Numbers::Node(self.tape.rms_norm(x.node()?, scale, offset, layer.epsilon as f32)?),
+            Path::Composite => Numbers::Tensor(composite::rms_norm(x.tensor()?, &self.tracked(&scale), f64::from(offset), layer.epsilon)?),
+        };
+        Ok(self.rows(x.kind, x.width, numbers))
+    }
+
     fn unary(&mut self, op: UnaryOp, x: &Rows) -> Result<Rows, NnError> {
-        let numbers = match (self.path, op) {
-            (Path::Kernels, UnaryOp::Gelu) => Numbers::Node(self.tape.gelu(x.node()?)),
-            (Path::Kernels, UnaryOp::Tanh) => Numbers::Node(self.tape.tanh(x.node()?)),
-            (Path::Kernels, UnaryOp::Relu) => Numbers::Node(self.tape.relu(x.node()?)),
-            (Path::Composite, UnaryOp::Gelu) => Numbers::Tensor(x.tensor()?.gelu_erf()?),
-            (Path::Composite, UnaryOp::Tanh) => Numbers::Tensor(x.tensor()?.tanh()?),
-            (Path::Composite, UnaryOp::Relu) => Numbers::Tensor(x.tensor()?.relu()?),
+        if let UnaryOp::SoftCap(cap) = op
+            && cap <= 0.0
+        {
+            return Err(NnError::Setting { what: "a soft cap", expected: "above 0", found: cap.to_string() });
+        }
+        let numbers = match self.path {
+            Path::Kernels => Numbers::Node(self.tape.unary(op, x.node()?)),
+            Path::Composite => Numbers::Tensor(composite::unary(op, x.tensor()?)?),
         };
         Ok(self.rows(x.kind, x.width, numbers))
     }
@@ -365,10 +398,7 @@ impl Ops for Eager<'_> {
             let expected = format!("rows of heads of {}, an even width", rotary.head_width);
             return Err(NnError::rows("rotation", expected, format!("rows of {}", x.width)));
         }
-        let longest = self.batch.positions().max().map_or(0, |last| last + 1);
-        let key = (rotary.base.to_bits(), rotary.head_width);
-        let angles = self.angles.entry(key).or_insert_with(|| Arc::new(rotate::angles(longest, &rotary.speeds())));
-        let op = rotate::Rotation { batch: self.batch.clone(), head_width: rotary.head_width, angles: angles.clone() };
+        let op = self.rotation(rotary);
         let numbers = match self.path {
             Path::Kernels => Numbers::Node(self.tape.rotate(x.node()?, op)),
             Path::Composite => Numbers::Tensor(composite::rotate(x.tensor()?, &op)?),
@@ -387,33 +417,17 @@ impl Ops for Eager<'_> {
     }
 
     fn attention(&mut self, shape: &Attention, query: &Rows, key: &Rows, value: &Rows) -> Result<Rows, NnError> {
-        for x in [query, key, value] {
-            width_is("attention", x, shape.heads * shape.head_width)?;
-        }
-        of_tokens("attention keys", key)?;
-        of_tokens("attention values", value)?;
-        let op = attention::Attention {
-            batch: self.batch.clone(),
-            queries: query.kind,
-            heads: shape.heads,
-            head_width: shape.head_width,
-            window: shape.window,
-            dropout: self.next_place(shape.dropout)?,
-        };
-        let numbers = match self.path {
-            Path::Kernels => Numbers::Node(self.tape.attention(query.node()?, key.node()?, value.node()?, op)),
-            Path::Composite => Numbers::Tensor(composite::attention(&op, query.tensor()?, key.tensor()?, value.tensor()?)?),
-        };
-        Ok(self.rows(query.kind, query.width, numbers))
+        self.attend(shape, query, key, value)
     }
 
     fn first_token(&mut self, x: &Rows) -> Result<Rows, NnError> {
         of_tokens("first token", x)?;
-        let numbers = match self.path {
-            Path::Kernels => Numbers::Node(self.tape.first_token(&self.batch, x.node()?, x.width)),
-            Path::Composite => Numbers::Tensor(composite::first_token(&self.batch, x.tensor()?)?),
-        };
-        Ok(self.rows(RowKind::Texts, x.width, numbers))
+        self.pick(RowKind::Texts, x, self.batch.firsts().to_vec())
+    }
+
+    fn last_token(&mut self, x: &Rows) -> Result<Rows, NnError> {
+        of_tokens("last token", x)?;
+        self.pick(RowKind::Texts, x, self.batch.lasts())
     }
 
     fn mean_tokens(&mut self, x: &Rows) -> Result<Rows, NnError> {
@@ -423,5 +437,12 @@ impl Ops for Eager<'_> {
             Path::Composite => Numbers::Tensor(composite::mean_tokens(&self.batch, x.tensor()?)?),
         };
         Ok(self.rows(RowKind::Texts, x.width, numbers))
+    }
+
+    fn segment<F>(&mut self, x: &Rows, run: F) -> Result<Rows, NnError>
+    where
+        F: Fn(&mut Self, &Rows) -> Result<Rows, NnError> + 'static,
+    {
+        if self.forgets() { self.run_segment(x, Box::new(run)) } else { run(self, x) }
     }
 }

@@ -41,8 +41,8 @@ pub enum NnError {
         /// The value.
         found: f32,
     },
-    /// The same name twice among the parameters of a network.
-    #[error("parameter {name} stands twice among the network's parameters")]
+    /// The same name twice among the parameters of a network, or in two shards of a checkpoint.
+    #[error("parameter {name} stands twice, among the network's parameters or in two shards")]
     Duplicate {
         /// The repeated name.
         name: String,
@@ -64,6 +64,22 @@ pub enum NnError {
     Unknown {
         /// The name.
         name: String,
+    },
+    /// A frozen parameter that was to be changed.
+    #[error("parameter {name} is frozen: expected one that is trained")]
+    Frozen {
+        /// The name.
+        name: String,
+    },
+    /// An adapter, or what was asked of one, that does not fit.
+    #[error("adapter: {what}: expected {expected}, found {found}")]
+    Adapter {
+        /// The key, layer or tensor.
+        what: String,
+        /// What fits.
+        expected: String,
+        /// What was given.
+        found: String,
     },
     /// Ids and offsets that are no batch.
     #[error("offsets of a batch: expected 0, rising strictly, up to {ids} ids; found {found}")]
@@ -121,6 +137,10 @@ pub enum NnError {
 }
 
 impl NnError {
+    pub(super) fn adapter(what: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self::Adapter { what: what.into(), expected: expected.into(), found: found.into() }
+    }
+
     pub(super) fn rows(operation: &'static str, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self::Rows { operation, expected: expected.into(), found: found.into() }
     }

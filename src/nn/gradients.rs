@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::held::Entry;
 use super::kernels::matmul::Into;
 use super::spare::Spare;
 use super::{Snapshot, Weights};
@@ -10,19 +11,23 @@ use super::{Snapshot, Weights};
 /// over all: fixed, so that sums do not depend on the number of threads.
 const CHUNK: usize = 1 << 14;
 
-/// The gradient of every parameter, accumulated over texts.
+/// The gradient of every parameter that is trained, accumulated over texts; a frozen one has no room.
 ///
 /// Tables of embeddings are held as the few entries that were touched: a step of a thousand
 /// tokens touches some six hundred of thirty thousand.
 #[derive(Debug)]
 pub struct Gradients {
     slots: Vec<Slot>,
+    /// What operations give frozen parameters goes here, and is forgotten.
+    lost: Vec<f32>,
     /// Buffers that the passes over the texts compute in.
     pub(crate) spare: Spare,
 }
 
 #[derive(Debug)]
 enum Slot {
+    /// The parameter is frozen.
+    Frozen,
     /// No operation has touched the parameter. Holds the buffer of an earlier step.
     Untouched(Vec<f32>),
     /// Every number, row-major.
@@ -97,14 +102,15 @@ impl Gradients {
     /// Room for the gradients of `weights`, all zero.
     #[must_use]
     pub fn new(weights: &Weights) -> Self {
-        Self { slots: (0..weights.entries().len()).map(|_| Slot::Untouched(Vec::new())).collect(), spare: Spare::default() }
+        let slot = |entry: &Entry| if entry.trained().is_some() { Slot::Untouched(Vec::new()) } else { Slot::Frozen };
+        Self { slots: weights.entries().iter().map(slot).collect(), lost: Vec::new(), spare: Spare::default() }
     }
 
     /// Sets every gradient to zero, keeping the memory.
     pub fn clear(&mut self) {
         for slot in &mut self.slots {
             match slot {
-                Slot::Untouched(_) => {}
+                Slot::Frozen | Slot::Untouched(_) => {}
                 Slot::Dense(values) => *slot = Slot::Untouched(std::mem::take(values)),
                 Slot::Rows(rows) => rows.clear(),
             }
@@ -126,27 +132,27 @@ impl Gradients {
         }
     }
 
-    /// A copy of all, zero where nothing was touched.
+    /// A copy of all that is trained, zero where nothing was touched.
     #[must_use]
     pub fn snapshot(&self, weights: &Weights) -> Snapshot {
-        let copy = |(name, var): &(String, candle_core::Var)| {
-            let values = self.get(weights, name).unwrap_or_else(|| vec![0.0; var.elem_count()]);
-            (name.clone(), var.dims().to_vec(), values)
+        let copy = |entry: &Entry| {
+            let values = self.get(weights, &entry.name).unwrap_or_else(|| vec![0.0; entry.count()]);
+            (entry.name.clone(), entry.shape.clone(), values)
         };
-        Snapshot::from_sorted(weights.entries().iter().map(copy).collect())
+        Snapshot::from_sorted(weights.entries().iter().filter(|entry| entry.trained().is_some()).map(copy).collect())
     }
 
     /// Adds another shard's gradients.
     pub(crate) fn add(&mut self, other: &Self) {
         for (mine, other) in self.slots.iter_mut().zip(&other.slots) {
             match other {
-                Slot::Untouched(_) => {}
+                Slot::Frozen | Slot::Untouched(_) => {}
                 Slot::Dense(values) => {
                     let (sums, into) = mine.dense(values.len());
                     let pairs = sums.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK));
                     match into {
                         Into::Replace => pairs.for_each(|(sums, values)| sums.copy_from_slice(values)),
-                        Into::Add => pairs.for_each(|(sums, values)| super::kernels::simd::add_assign(sums, values)),
+                        Into::Add | Into::Resume => pairs.for_each(|(sums, values)| super::kernels::simd::add_assign(sums, values)),
                     }
                 }
                 Slot::Rows(rows) => mine.add_rows((rows.places.len(), rows.width), rows.sums()),
@@ -162,7 +168,7 @@ impl Gradients {
             chunks.iter().sum()
         };
         let slot = |slot: &Slot| match slot {
-            Slot::Untouched(_) => 0.0,
+            Slot::Frozen | Slot::Untouched(_) => 0.0,
             Slot::Dense(values) => squares(values),
             Slot::Rows(rows) => squares(&rows.values),
         };
@@ -171,7 +177,7 @@ impl Gradients {
 
     pub(crate) fn gradient(&self, place: usize) -> Gradient<'_> {
         match &self.slots[place] {
-            Slot::Untouched(_) => Gradient::None,
+            Slot::Frozen | Slot::Untouched(_) => Gradient::None,
             Slot::Dense(values) => Gradient::Dense(values),
             Slot::Rows(rows) if rows.touched.is_empty() => Gradient::None,
             Slot::Rows(rows) => Gradient::Rows(rows),
@@ -180,16 +186,31 @@ impl Gradients {
 
     /// A buffer of `len` numbers, and whether it already holds a sum.
     pub(crate) fn dense(&mut self, place: usize, len: usize) -> (&mut [f32], Into) {
+        if let Slot::Frozen = self.slots[place] {
+            self.lost.resize(len.max(self.lost.len()), 0.0);
+            return (&mut self.lost[..len], Into::Replace);
+        }
         self.slots[place].dense(len)
     }
 
     /// A buffer of `len` numbers to add to.
     pub(crate) fn dense_to_add(&mut self, place: usize, len: usize) -> &mut [f32] {
-        let (sums, into) = self.slots[place].dense(len);
+        let (sums, into) = self.dense(place, len);
         if into == Into::Replace {
             sums.fill(0.0);
         }
         sums
+    }
+
+    /// Bytes of memory that gradients take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let slot = |slot: &Slot| match slot {
+            Slot::Frozen => 0,
+            Slot::Untouched(values) | Slot::Dense(values) => values.capacity(),
+            Slot::Rows(rows) => rows.values.capacity() + rows.places.capacity() + rows.touched.capacity(),
+        };
+        size_of::<f32>() * (self.slots.iter().map(slot).sum::<usize>() + self.lost.capacity())
     }
 
     /// Adds rows of numbers to the named rows of a table of this size.
@@ -205,6 +226,7 @@ impl Slot {
         let (mut values, into) = match std::mem::replace(self, Self::Untouched(Vec::new())) {
             Self::Dense(values) => (values, Into::Add),
             Self::Untouched(values) => (values, Into::Replace),
+            Self::Frozen => unreachable!("a frozen parameter's gradient goes elsewhere; this is a bug"),
             Self::Rows(rows) if rows.touched.is_empty() => (Vec::new(), Into::Replace),
             Self::Rows(rows) => {
                 let mut values = vec![0.0; len];
@@ -216,7 +238,7 @@ impl Slot {
         *self = Self::Dense(values);
         match self {
             Self::Dense(values) => (values, into),
-            Self::Untouched(_) | Self::Rows(_) => unreachable!("just made dense; this is a bug"),
+            Self::Frozen | Self::Untouched(_) | Self::Rows(_) => unreachable!("just made dense; this is a bug"),
         }
     }
 
@@ -230,6 +252,7 @@ impl Slot {
             Self::Dense(mine) => {
                 sums.for_each(|(row, values)| super::kernels::simd::add_assign(&mut mine[row as usize * width..][..width], values));
             }
+            Self::Frozen => {}
             Self::Untouched(_) => unreachable!("just made a table; this is a bug"),
         }
     }

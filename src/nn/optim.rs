@@ -138,7 +138,7 @@ impl AdamW {
         let taken = i32::try_from(self.steps).unwrap_or(i32::MAX);
         let (first_bias, second_bias) = (1.0 - self.config.beta1.powi(taken), 1.0 - self.config.beta2.powi(taken));
         for (place, moments) in self.moments.iter_mut().enumerate() {
-            let decays = self.config.decay == Decay::All || weights.entries()[place].1.rank() > 1;
+            let decays = self.config.decay == Decay::All || weights.entries()[place].shape.len() > 1;
             let weight_decay = if decays { self.config.weight_decay } else { 0.0 };
             let learning_rate = learning_rate * self.rates[place];
             let factors = Factors {
@@ -164,7 +164,7 @@ impl AdamW {
     pub fn state(&self, weights: &Weights) -> AdamWState {
         let copy = |of: fn(&Moments) -> &Vec<f32>| {
             let entries = weights.entries().iter().zip(&self.moments).filter(|(_, moments)| !moments.first.is_empty());
-            Snapshot::from_sorted(entries.map(|((name, var), moments)| (name.clone(), var.dims().to_vec(), of(moments).clone())).collect())
+            Snapshot::from_sorted(entries.map(|(entry, moments)| (entry.name.clone(), entry.shape.clone(), of(moments).clone())).collect())
         };
         AdamWState { steps: self.steps, first: copy(|moments| &moments.first), second: copy(|moments| &moments.second) }
     }
@@ -177,7 +177,7 @@ impl AdamW {
         let mut moments: Vec<Moments> = weights.entries().iter().map(|_| Moments::default()).collect();
         for ((name, shape, first), (_, _, second)) in state.first.iter().zip(state.second.iter()) {
             let place = weights.names().position(|known| known == name).ok_or_else(|| NnError::Unknown { name: name.to_owned() })?;
-            let expected = weights.entries()[place].1.dims();
+            let expected = &weights.entries()[place].shape;
             if shape != expected {
                 return Err(NnError::Shape { name: name.to_owned(), expected: expected.to_vec(), found: shape.to_vec() });
             }

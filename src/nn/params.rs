@@ -65,6 +65,8 @@ pub struct Embeddings {
     pub first_position: usize,
     /// Entry 0 is every token's.
     pub segments: Option<Embedding>,
+    /// What the sum is multiplied by (Gemma: the square root of the width).
+    pub scale: Option<f32>,
 }
 
 /// Layer normalisation over the last axis, with scale `weight` and shift `bias` of `[width]`, or
@@ -79,6 +81,20 @@ pub struct Norm {
     pub bias: bool,
     /// Added to the variance.
     pub epsilon: f64,
+}
+
+/// Root mean square normalisation (Zhang and Sennrich 2019, arXiv:1910.07467) of every `width`
+/// numbers of a row: `x / sqrt(mean(x^2) + epsilon) * weight`, with `weight` of `[width]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RmsNorm {
+    /// Path of the layer, without `.weight`.
+    pub name: String,
+    /// Numbers normalised together: a whole row, or one head of it.
+    pub width: usize,
+    /// Added to the mean of the squares.
+    pub epsilon: f64,
+    /// Whether the factor is `1 + weight` and a fresh weight zero (Gemma), not `weight` itself.
+    pub unit_offset: bool,
 }
 
 impl Linear {
@@ -112,6 +128,19 @@ impl Norm {
     #[must_use]
     pub fn params(&self) -> Vec<ParamSpec> {
         with_bias(param(&self.name, "weight", vec![self.width], Init::Ones), &self.name, self.width, self.bias)
+    }
+}
+
+impl RmsNorm {
+    /// The layer's parameters.
+    #[must_use]
+    pub fn params(&self) -> Vec<ParamSpec> {
+        vec![self.weight()]
+    }
+
+    /// Its one parameter.
+    pub(crate) fn weight(&self) -> ParamSpec {
+        param(&self.name, "weight", vec![self.width], if self.unit_offset { Init::Zeros } else { Init::Ones })
     }
 }
 

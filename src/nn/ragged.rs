@@ -15,9 +15,11 @@ pub enum RowKind {
 }
 
 /// The texts of a batch, end to end: where each begins, and the key its dropout masks grow from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ragged {
     offsets: Vec<usize>,
+    /// Tokens of each text that were read before this batch.
+    past: Vec<usize>,
     keys: Vec<u64>,
     /// Rows of tokens that are asked about, ascending.
     marked: Vec<usize>,
@@ -39,7 +41,7 @@ impl Ragged {
             return Err(wrong(format!("{} at the end", offsets[offsets.len() - 1])));
         }
         let keys = (0..offsets.len() as u64 - 1).collect();
-        Ok(Self { offsets, keys, marked: Vec::new() })
+        Ok(Self { past: vec![0; offsets.len() - 1], offsets, keys, marked: Vec::new() })
     }
 
     /// The same texts with other keys.
@@ -47,7 +49,7 @@ impl Ragged {
         if keys.len() != self.texts() {
             return Err(NnError::rows("text keys", format!("{} keys", self.texts()), keys.len().to_string()));
         }
-        Ok(Self { keys, offsets: self.offsets.clone(), marked: self.marked.clone() })
+        Ok(Self { keys, ..self.clone() })
     }
 
     /// The same texts with these rows of tokens asked about, ascending.
@@ -55,7 +57,25 @@ impl Ragged {
         if !marked.is_sorted_by(|a, b| a < b) || marked.last().is_some_and(|&last| last >= self.tokens()) {
             return Err(NnError::rows("marked tokens", format!("rising rows below {}", self.tokens()), format!("{marked:?}")));
         }
-        Ok(Self { marked, keys: self.keys.clone(), offsets: self.offsets.clone() })
+        Ok(Self { marked, ..self.clone() })
+    }
+
+    /// The same texts as continuations of this many tokens each.
+    pub(crate) fn with_past(&self, past: Vec<usize>) -> Result<Self, NnError> {
+        if past.len() != self.texts() {
+            return Err(NnError::rows("a cache", format!("{} sequences", self.texts()), past.len().to_string()));
+        }
+        Ok(Self { past, ..self.clone() })
+    }
+
+    /// Tokens of a text before this batch.
+    pub(crate) fn past(&self, text: usize) -> usize {
+        self.past[text]
+    }
+
+    /// Keys of a text: its tokens so far.
+    pub(crate) fn keys(&self, text: usize) -> usize {
+        self.past[text] + self.offsets[text + 1] - self.offsets[text]
     }
 
     /// The rows of tokens that are asked about.
@@ -99,12 +119,17 @@ impl Ragged {
 
     /// Each token's position within its text.
     pub(crate) fn positions(&self) -> impl Iterator<Item = usize> + '_ {
-        self.offsets.windows(2).flat_map(|pair| 0..pair[1] - pair[0])
+        self.offsets.windows(2).zip(&self.past).flat_map(|(pair, past)| *past..past + pair[1] - pair[0])
     }
 
     /// The first row of every text.
     pub(crate) fn firsts(&self) -> &[usize] {
         &self.offsets[..self.texts()]
+    }
+
+    /// The last row of every text.
+    pub(crate) fn lasts(&self) -> Vec<usize> {
+        self.offsets[1..].iter().map(|end| end - 1).collect()
     }
 }
 

@@ -22,14 +22,21 @@ pub(crate) fn fold_name(key: u64, name: &str) -> u64 {
     fold(key, hash)
 }
 
-/// Standard normal numbers (Box and Muller 1958) from a key.
-pub(crate) fn normals(key: u64, count: usize) -> impl Iterator<Item = f64> {
-    // 53 bits in (0, 1]: the logarithm needs a number above zero.
-    let unit = |bits: u64| ((bits >> 11) + 1) as f64 / (1_u64 << 53) as f64;
-    (0..count as u64).map(move |index| {
-        let radius = (-2.0 * unit(fold(key, 2 * index)).ln()).sqrt();
-        radius * (std::f64::consts::TAU * unit(fold(key, 2 * index + 1))).cos()
-    })
+/// Standard normal number (Box and Muller 1958) of this index from a key.
+pub(crate) fn normal(key: u64, index: u64) -> f64 {
+    // The logarithm needs a number above zero.
+    let radius = (-2.0 * unit(fold(key, 2 * index)).ln()).sqrt();
+    radius * (std::f64::consts::TAU * unit(fold(key, 2 * index + 1))).cos()
+}
+
+/// Uniform numbers in `(-bound, bound]` from a key.
+pub(crate) fn uniforms(key: u64, count: usize, bound: f64) -> impl Iterator<Item = f32> {
+    (0..count as u64).map(move |index| (unit(fold(key, index)).mul_add(2.0, -1.0) * bound) as f32)
+}
+
+/// 53 bits as a number in `(0, 1]`.
+fn unit(bits: u64) -> f64 {
+    ((bits >> 11) + 1) as f64 / (1_u64 << 53) as f64
 }
 
 /// Which of a row's numbers dropout keeps.
@@ -116,7 +123,7 @@ mod tests {
 
     #[test]
     fn normals_have_mean_zero_and_variance_one() {
-        let values: Vec<f64> = normals(3, 100_000).collect();
+        let values: Vec<f64> = (0..100_000).map(|index| normal(3, index)).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         let variance = values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64;
         assert!(mean.abs() < 0.01, "{mean}");

@@ -62,6 +62,7 @@ pub struct Stepper {
     pool: rayon::ThreadPool,
     shards: Vec<Gradients>,
     pass_tokens: usize,
+    checkpointing: bool,
 }
 
 impl Stepper {
@@ -78,7 +79,14 @@ impl Stepper {
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(shards).thread_name(|index| format!("shard-{index}")).build();
         let pool = pool.map_err(|error| NnError::Setting { what: "threads", expected: "to start", found: error.to_string() })?;
-        Ok(Self { pool, shards: (0..shards).map(|_| Gradients::new(weights)).collect(), pass_tokens })
+        Ok(Self { pool, shards: (0..shards).map(|_| Gradients::new(weights)).collect(), pass_tokens, checkpointing: false })
+    }
+
+    /// Saves memory, for the time of a second forward pass: see [`Eager::with_checkpointing`].
+    #[must_use]
+    pub fn with_checkpointing(mut self, checkpointing: bool) -> Self {
+        self.checkpointing = checkpointing;
+        self
     }
 
     /// Forward, backward, sum, clip, apply: `optimizer` moves `weights` once.
@@ -132,8 +140,8 @@ impl Stepper {
         if rows == 0 {
             return Err(NnError::rows("step", "at least one token that is asked about", "none"));
         }
-        let pass_tokens = self.pass_tokens;
-        let shard = Shard { weights, network, loss, batch, rows, seed, pass_tokens };
+        let (pass_tokens, checkpointing) = (self.pass_tokens, self.checkpointing);
+        let shard = Shard { weights, network, loss, batch, rows, seed, pass_tokens, checkpointing };
         let losses: Vec<Result<f64, NnError>> =
             self.pool.install(|| self.shards.par_iter_mut().zip(plan).map(|(gradients, texts)| shard.run(gradients, &texts)).collect());
         let mut sum = 0.0;
@@ -166,6 +174,7 @@ struct Shard<'a, N, L> {
     rows: usize,
     seed: u64,
     pass_tokens: usize,
+    checkpointing: bool,
 }
 
 /// The targets of each row of logits that an example asks for.
@@ -214,6 +223,9 @@ impl<N: Network, L: Loss> Shard<'_, N, L> {
             .with_gradients(sums)
             .with_text_keys(keys)?
             .with_marked(marked)?;
+        if self.checkpointing {
+            ops = ops.with_checkpointing();
+        }
         let output = self.network.logits(&mut ops)?;
         let (loss, gradient) = self.rows(&output, texts)?;
         if !loss.is_finite() {

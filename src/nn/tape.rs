@@ -11,12 +11,15 @@
 use std::sync::Arc;
 
 use super::NnError;
+use super::dense::Dense;
+use super::held::Parameter;
 use super::kernels::rotate::{Rotation, Turn};
-use super::kernels::{attention, dropout, embedding, gelu, layer_norm, linear, pooling};
-use super::ops::BinaryOp;
+use super::kernels::{activation, attention, dropout, layer_norm, pooling, rms_norm};
+use super::lookup::Tables;
+use super::ops::{BinaryOp, UnaryOp};
 use super::ragged::Ragged;
 use super::spare::Spare;
-use super::weights::{Parameter, numbers};
+use super::weights::numbers;
 
 /// Numbers that a kernel made, and their place on the tape.
 #[derive(Debug, Clone)]
@@ -43,29 +46,65 @@ pub(super) struct Step {
 /// A kernel with what its backward needs. Means, probabilities and masks are computed again.
 #[derive(Debug)]
 pub(super) enum Kernel {
-    Embed { tables: Tables },
-    Linear { x: Node, weight: Parameter, bias: Option<Parameter> },
-    LayerNorm { x: Node, residual: Option<Node>, scale: Parameter, shift: Option<Parameter>, epsilon: f32 },
-    Gelu { x: Node },
-    Tanh { x: Node },
-    Relu { x: Node },
-    Binary { op: BinaryOp, x: Node, y: Node },
-    Columns { x: Node, from: usize, to: usize },
-    Rotate { x: Node, op: Rotation },
-    Dropout { x: Node, op: dropout::Dropout },
-    Attention { query: Node, key: Node, value: Node, op: attention::Attention },
-    FirstToken { x: Node },
-    MeanTokens { x: Node },
-    Marked { x: Node },
-}
-
-/// The tables of an embedding, as parameters.
-#[derive(Debug)]
-pub(crate) struct Tables {
-    pub(crate) words: Parameter,
-    pub(crate) positions: Option<Parameter>,
-    pub(crate) first_position: usize,
-    pub(crate) segments: Option<Parameter>,
+    Embed {
+        tables: Tables,
+    },
+    Linear(Dense),
+    LayerNorm {
+        x: Node,
+        residual: Option<Node>,
+        scale: Parameter,
+        shift: Option<Parameter>,
+        epsilon: f32,
+    },
+    RmsNorm {
+        x: Node,
+        scale: Parameter,
+        offset: f32,
+        epsilon: f32,
+    },
+    Unary {
+        op: UnaryOp,
+        x: Node,
+    },
+    Binary {
+        op: BinaryOp,
+        x: Node,
+        y: Node,
+    },
+    Columns {
+        x: Node,
+        from: usize,
+        to: usize,
+    },
+    Rotate {
+        x: Node,
+        op: Rotation,
+    },
+    Dropout {
+        x: Node,
+        op: dropout::Dropout,
+    },
+    Attention {
+        query: Node,
+        key: Node,
+        value: Node,
+        op: attention::Attention,
+    },
+    /// Some of the rows.
+    Pick {
+        x: Node,
+        rows: Vec<usize>,
+        width: usize,
+    },
+    MeanTokens {
+        x: Node,
+    },
+    /// A part that is run again, by its number.
+    Segment {
+        x: Node,
+        index: usize,
+    },
 }
 
 impl Tape {
@@ -73,7 +112,7 @@ impl Tape {
         Self { steps: remember.then(Vec::new), nodes: 0, spare: Spare::default() }
     }
 
-    fn push(&mut self, values: Vec<f32>, kernel: impl FnOnce() -> Kernel) -> Node {
+    pub(super) fn push(&mut self, values: Vec<f32>, kernel: impl FnOnce() -> Kernel) -> Node {
         let output = Node { id: self.nodes, values: Arc::new(values) };
         self.nodes += 1;
         if let Some(steps) = &mut self.steps {
@@ -82,25 +121,33 @@ impl Tape {
         output
     }
 
-    pub(crate) fn embed(&mut self, batch: &Ragged, ids: &[u32], tables: Tables) -> Result<Node, NnError> {
-        let width = tables.words.var.dims()[1];
-        let mut sum = self.spare.take(ids.len() * width);
-        let places = batch.positions().map(|position| position + tables.first_position);
-        numbers(&tables.words.var, |words| {
-            optional(tables.positions.as_ref(), |positions| {
-                optional(tables.segments.as_ref(), |segments| {
-                    embedding::forward(&mut sum, [words, positions, segments], width, ids, places);
-                })
-            })
-        })???;
-        Ok(self.push(sum, || Kernel::Embed { tables }))
+    /// Numbers that no kernel made.
+    pub(crate) fn leaf(&mut self, values: Arc<Vec<f32>>) -> Node {
+        self.nodes += 1;
+        Node { id: self.nodes - 1, values }
     }
 
-    pub(crate) fn linear(&mut self, x: &Node, weight: Parameter, bias: Option<Parameter>) -> Result<Node, NnError> {
-        let (outputs, inputs) = (weight.var.dims()[0], weight.var.dims()[1]);
-        let mut y = self.spare.take(x.values.len() / inputs * outputs);
-        numbers(&weight.var, |weight| optional(bias.as_ref(), |bias| linear::forward(&mut y, &x.values, weight, bias, outputs)))??;
-        Ok(self.push(y, || Kernel::Linear { x: x.clone(), weight, bias }))
+    /// Stops remembering until [`Tape::remember`], which takes what this returns.
+    pub(crate) fn forget(&mut self) -> Option<Vec<Step>> {
+        self.steps.take()
+    }
+
+    /// Goes on after the steps that [`Tape::forget`] had put aside.
+    pub(crate) fn remember(&mut self, steps: Option<Vec<Step>>) {
+        self.steps = steps;
+    }
+
+    /// Remembers `output`, which was made of `x` while nothing was remembered, as the result of the
+    /// part of this number.
+    pub(crate) fn segment(&mut self, x: &Node, output: &Node, index: usize) {
+        if let Some(steps) = &mut self.steps {
+            steps.push(Step { output: output.clone(), kernel: Kernel::Segment { x: x.clone(), index } });
+        }
+    }
+
+    /// Numbers held for the way back: every step's output.
+    pub(crate) fn remembered(&self) -> usize {
+        self.steps.iter().flatten().map(|step| step.output.values.len()).sum()
     }
 
     pub(crate) fn layer_norm(
@@ -122,26 +169,16 @@ impl Tape {
         Ok(self.push(y, || Kernel::LayerNorm { x: x.clone(), residual: residual.cloned(), scale, shift, epsilon }))
     }
 
-    pub(crate) fn gelu(&mut self, x: &Node) -> Node {
+    pub(crate) fn rms_norm(&mut self, x: &Node, scale: Parameter, offset: f32, epsilon: f32) -> Result<Node, NnError> {
         let mut y = self.spare.take(x.values.len());
-        gelu::forward(&mut y, &x.values);
-        self.push(y, || Kernel::Gelu { x: x.clone() })
+        numbers(&scale.var, |scale| rms_norm::forward(&mut y, &x.values, scale, offset, epsilon))?;
+        Ok(self.push(y, || Kernel::RmsNorm { x: x.clone(), scale, offset, epsilon }))
     }
 
-    pub(crate) fn tanh(&mut self, x: &Node) -> Node {
+    pub(crate) fn unary(&mut self, op: UnaryOp, x: &Node) -> Node {
         let mut y = self.spare.take(x.values.len());
-        for (y, x) in y.iter_mut().zip(x.values.iter()) {
-            *y = x.tanh();
-        }
-        self.push(y, || Kernel::Tanh { x: x.clone() })
-    }
-
-    pub(crate) fn relu(&mut self, x: &Node) -> Node {
-        let mut y = self.spare.take(x.values.len());
-        for (y, x) in y.iter_mut().zip(x.values.iter()) {
-            *y = x.max(0.0);
-        }
-        self.push(y, || Kernel::Relu { x: x.clone() })
+        activation::forward(op, &mut y, &x.values);
+        self.push(y, || Kernel::Unary { op, x: x.clone() })
     }
 
     pub(crate) fn binary(&mut self, op: BinaryOp, x: &Node, y: &Node) -> Node {
@@ -184,10 +221,11 @@ impl Tape {
         self.push(out, || Kernel::Attention { query: query.clone(), key: key.clone(), value: value.clone(), op })
     }
 
-    pub(crate) fn first_token(&mut self, batch: &Ragged, x: &Node, width: usize) -> Node {
-        let mut y = self.spare.take(batch.texts() * width);
-        pooling::first_token(batch, &mut y, &x.values);
-        self.push(y, || Kernel::FirstToken { x: x.clone() })
+    /// These rows, `width` wide.
+    pub(crate) fn pick(&mut self, x: &Node, rows: Vec<usize>, width: usize) -> Node {
+        let mut y = self.spare.take(rows.len() * width);
+        pooling::pick(&mut y, &x.values, &rows, width);
+        self.push(y, || Kernel::Pick { x: x.clone(), rows, width })
     }
 
     pub(crate) fn mean_tokens(&mut self, batch: &Ragged, x: &Node, width: usize) -> Node {
@@ -195,18 +233,10 @@ impl Tape {
         pooling::mean_tokens(batch, &mut y, &x.values);
         self.push(y, || Kernel::MeanTokens { x: x.clone() })
     }
-
-    pub(crate) fn marked(&mut self, batch: &Ragged, x: &Node, width: usize) -> Node {
-        let mut y = self.spare.take(batch.marked().len() * width);
-        for (y, &row) in y.chunks_exact_mut(width).zip(batch.marked()) {
-            y.copy_from_slice(&x.values[row * width..][..width]);
-        }
-        self.push(y, || Kernel::Marked { x: x.clone() })
-    }
 }
 
 /// Runs `with` on a parameter's numbers, or on none.
-fn optional<R>(parameter: Option<&Parameter>, with: impl FnOnce(&[f32]) -> R) -> Result<R, NnError> {
+pub(super) fn optional<R>(parameter: Option<&Parameter>, with: impl FnOnce(&[f32]) -> R) -> Result<R, NnError> {
     match parameter {
         Some(parameter) => numbers(&parameter.var, with),
         None => Ok(with(&[])),

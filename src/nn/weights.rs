@@ -1,37 +1,16 @@
-//! A network's numbers by name: read, begun, copied, written.
+//! A network's numbers by name: looked up, copied, moved, written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Storage, Tensor, Var};
 
-use super::params::{Embedding, Init, Linear, Norm, ParamSpec};
-use super::random::{fold_name, normals};
+use super::adapter::{LoraConfig, down_name, up_name};
+use super::held::{Entry, Held, LinearWeights, LowRank, Parameter, Stored};
+use super::params::{Embedding, Linear, Norm, ParamSpec};
 use super::{NnError, Snapshot};
 
-/// What to do about parameters that a checkpoint does not have.
-#[derive(Debug, Clone, Copy)]
-pub enum Missing<'a> {
-    /// Any is an error.
-    Refuse,
-    /// Those named here begin fresh; any other is an error. A parameter named here that the
-    /// checkpoint does have, in the right shape, is read from it.
-    Init {
-        /// Fresh values grow from this seed and the parameter's name.
-        seed: u64,
-        /// The parameters that may be fresh, typically a new head's.
-        allowed: &'a [ParamSpec],
-    },
-    /// As [`Missing::Init`], but those named here begin fresh even where the checkpoint has them:
-    /// another task's head is of no use.
-    Replace {
-        /// Fresh values grow from this seed and the parameter's name.
-        seed: u64,
-        /// The parameters that begin fresh.
-        fresh: &'a [ParamSpec],
-    },
-}
-
-/// Named parameters of a network, `f32`, each a candle variable.
+/// Named parameters of a network: those that are trained as `f32`, each a candle variable, and those
+/// that are frozen as [`Storage`](super::Storage) says.
 ///
 /// Copies of a `Weights` handle would share numbers, so there is no `Clone`; [`Weights::snapshot`]
 /// copies the numbers.
@@ -39,94 +18,48 @@ pub enum Missing<'a> {
 pub struct Weights {
     device: Device,
     /// Sorted by name.
-    entries: Vec<(String, Var)>,
+    entries: Vec<Entry>,
     places: HashMap<String, usize>,
+    adapter: Option<Adapted>,
 }
 
-/// One parameter as an operation uses it: its place among the weights, and its numbers.
+/// The adapter that dense layers carry.
 #[derive(Debug, Clone)]
-pub(crate) struct Parameter {
-    pub(crate) place: usize,
-    pub(crate) var: Var,
-}
-
-/// What a dense layer's name leads to. An adapter will stand here beside the base weight.
-#[derive(Debug)]
-pub(crate) struct LinearWeights {
-    pub(crate) weight: Parameter,
-    pub(crate) bias: Option<Parameter>,
+pub(crate) struct Adapted {
+    pub(crate) config: LoraConfig,
+    /// Their paths.
+    pub(crate) layers: BTreeSet<String>,
 }
 
 impl Weights {
-    /// Reads the parameters named by `specs` from a safetensors file's bytes; other tensors in it
-    /// are left alone.
-    ///
-    /// A name is found with or without its family's prefix (`bert.`, `roberta.`, `distilbert.`, `model.`), and
-    /// with the old endings `gamma` and `beta` of layer normalisation. F16 and BF16 are widened to
-    /// `f32`.
-    ///
-    /// # Errors
-    /// [`NnError::Safetensors`] for other bytes; [`NnError::Missing`], [`NnError::Shape`],
-    /// [`NnError::DType`] or [`NnError::NotFinite`] naming the parameter.
-    pub fn from_safetensors(bytes: &[u8], specs: &[ParamSpec], missing: Missing<'_>) -> Result<Self, NnError> {
-        let (seed, fresh) = match missing {
-            Missing::Refuse => (0, &[][..]),
-            Missing::Init { seed, allowed } => (seed, allowed),
-            Missing::Replace { seed, fresh } => (seed, fresh),
-        };
-        let may_be_fresh = |spec: &ParamSpec| fresh.iter().any(|allowed| allowed.name == spec.name);
-        let file = super::checkpoint::Checkpoint::parse(bytes)?;
-        let mut values = BTreeMap::new();
-        let mut absent = Vec::new();
-        for spec in specs {
-            let replace = matches!(missing, Missing::Replace { .. }) && may_be_fresh(spec);
-            let read = if replace { None } else { file.read(spec)? };
-            match read {
-                Some(numbers) => insert(&mut values, spec, numbers)?,
-                None if may_be_fresh(spec) => insert(&mut values, spec, begin(spec, seed))?,
-                None => absent.push(spec.name.as_str()),
-            }
-        }
-        if !absent.is_empty() {
-            let shown = absent.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-            let names = if absent.len() > 5 { format!("{shown}, ...") } else { shown };
-            return Err(NnError::Missing { count: absent.len(), names });
-        }
-        Self::new(values)
+    /// Takes entries sorted by name.
+    pub(crate) fn from_sorted(entries: Vec<Entry>, device: Device) -> Self {
+        debug_assert!(entries.is_sorted_by(|a, b| a.name < b.name));
+        let places = entries.iter().enumerate().map(|(place, entry)| (entry.name.clone(), place)).collect();
+        Self { device, entries, places, adapter: None }
     }
 
-    /// Every parameter fresh, as its [`Init`] says, from `seed` and its name alone: adding a
-    /// parameter to a network changes no other.
-    ///
-    /// # Errors
-    /// [`NnError::Duplicate`] when a name stands twice.
-    pub fn init(specs: &[ParamSpec], seed: u64) -> Result<Self, NnError> {
-        let mut values = BTreeMap::new();
-        for spec in specs {
-            insert(&mut values, spec, begin(spec, seed))?;
-        }
-        Self::new(values)
+    /// As these, where the entries' dense layers carry an adapter.
+    pub(crate) fn adapted(self, adapter: Adapted) -> Self {
+        Self { adapter: Some(adapter), ..self }
     }
 
-    fn new(values: BTreeMap<String, (Vec<usize>, Vec<f32>)>) -> Result<Self, NnError> {
-        let device = Device::Cpu;
-        let mut entries = Vec::with_capacity(values.len());
-        for (name, (shape, numbers)) in values {
-            entries.push((name, Var::from_vec(numbers, shape, &device)?));
-        }
-        let places = entries.iter().enumerate().map(|(place, (name, _))| (name.clone(), place)).collect();
-        Ok(Self { device, entries, places })
+    pub(crate) fn into_entries(self) -> Vec<Entry> {
+        self.entries
+    }
+
+    pub(crate) fn adapter(&self) -> Option<&Adapted> {
+        self.adapter.as_ref()
     }
 
     /// The same numbers in another device's memory, where operations then run.
     ///
     /// # Errors
-    /// [`NnError::Tensor`] when the device cannot take them.
+    /// [`NnError::Tensor`] when the device cannot take them; [`NnError::Setting`] for packed weights
+    /// that lie on a third.
     pub fn to_device(&self, device: &Device) -> Result<Self, NnError> {
-        let moved =
-            |(name, var): &(String, Var)| Ok((name.clone(), Var::from_tensor(&var.as_detached_tensor().to_device(device)?.copy()?)?));
-        let entries = self.entries.iter().map(moved).collect::<Result<_, NnError>>()?;
-        Ok(Self { device: device.clone(), entries, places: self.places.clone() })
+        let entries = self.entries.iter().map(|entry| entry.to_device(device)).collect::<Result<_, _>>()?;
+        Ok(Self { adapter: self.adapter.clone(), ..Self::from_sorted(entries, device.clone()) })
     }
 
     /// Where the numbers lie.
@@ -137,28 +70,51 @@ impl Weights {
 
     /// The parameters' names, sorted.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.entries.iter().map(|(name, _)| name.as_str())
+        self.entries.iter().map(|entry| entry.name.as_str())
+    }
+
+    /// The names of those that are trained, sorted: what gradients, optimisers and snapshots concern.
+    pub fn trainable(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter(|entry| entry.trained().is_some()).map(|entry| entry.name.as_str())
     }
 
     /// Numbers over all parameters.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.entries.iter().map(|(_, var)| var.elem_count()).sum()
+        self.entries.iter().map(Entry::count).sum()
     }
 
-    /// A parameter's variable, for gradients that are taken outside this room.
+    /// Numbers over the parameters that are trained.
+    #[must_use]
+    pub fn trained_count(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.trained().is_some()).map(Entry::count).sum()
+    }
+
+    /// Bytes of memory that the numbers take, wherever they lie.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.entries.iter().map(Entry::memory).sum()
+    }
+
+    /// A trained parameter's variable, for gradients that are taken outside this room.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&Var> {
-        self.places.get(name).map(|&place| &self.entries[place].1)
+        self.places.get(name).and_then(|&place| self.entries[place].trained())
     }
 
-    /// A copy of every number.
+    /// A parameter's shape.
+    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.places.get(name).map(|&place| &self.entries[place].shape[..])
+    }
+
+    /// A copy of every number that is trained.
     ///
     /// # Errors
     /// [`NnError::Tensor`] when a device cannot be read.
     pub fn snapshot(&self) -> Result<Snapshot, NnError> {
-        let read = |(name, var): &(String, Var)| Ok((name.clone(), var.dims().to_vec(), var.flatten_all()?.to_vec1::<f32>()?));
-        self.entries.iter().map(read).collect::<Result<Vec<_>, NnError>>().map(Snapshot::from_sorted)
+        let trained = self.entries.iter().filter_map(|entry| Some((entry, entry.trained()?)));
+        let read = |(entry, var): (&Entry, &Var)| Ok((entry.name.clone(), entry.shape.clone(), var.flatten_all()?.to_vec1::<f32>()?));
+        trained.map(read).collect::<Result<Vec<_>, NnError>>().map(Snapshot::from_sorted)
     }
 
     /// Puts a snapshot's numbers back, in place.
@@ -167,20 +123,18 @@ impl Weights {
     /// [`NnError::Unknown`] or [`NnError::Shape`] when it is no snapshot of these parameters; then
     /// nothing was changed.
     pub fn restore(&self, snapshot: &Snapshot) -> Result<(), NnError> {
-        for (name, var) in &self.entries {
-            let (found, _) = snapshot.get(name).ok_or_else(|| NnError::Unknown { name: name.clone() })?;
-            if found != var.dims() {
-                return Err(NnError::Shape { name: name.clone(), expected: var.dims().to_vec(), found: found.to_vec() });
+        let mut found = Vec::new();
+        for (place, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.trained().is_some()) {
+            let (shape, values) = snapshot.get(&entry.name).ok_or_else(|| NnError::Unknown { name: entry.name.clone() })?;
+            if shape != entry.shape {
+                return Err(NnError::Shape { name: entry.name.clone(), expected: entry.shape.clone(), found: shape.to_vec() });
             }
+            found.push((place, values));
         }
-        for (place, (name, _)) in self.entries.iter().enumerate() {
-            let (_, values) = snapshot.get(name).ok_or_else(|| NnError::Unknown { name: name.clone() })?;
-            self.update(place, |numbers| numbers.copy_from_slice(values))?;
-        }
-        Ok(())
+        found.into_iter().try_for_each(|(place, values)| self.update(place, |numbers| numbers.copy_from_slice(values)))
     }
 
-    /// A safetensors file of all parameters, `f32`, names as the network has them.
+    /// A safetensors file of all parameters that are trained, `f32`, names as the network has them.
     ///
     /// # Errors
     /// [`NnError::Tensor`] when a device cannot be read; [`NnError::Safetensors`] when the writer
@@ -191,9 +145,20 @@ impl Weights {
 
     pub(crate) fn linear(&self, layer: &Linear) -> Result<LinearWeights, NnError> {
         Ok(LinearWeights {
-            weight: self.parameter(&layer.name, "weight", &[layer.outputs, layer.inputs])?,
+            weight: self.stored(&layer.name, [layer.outputs, layer.inputs])?,
             bias: self.bias(&layer.name, layer.outputs, layer.bias)?,
+            adapter: self.low_rank(layer)?,
         })
+    }
+
+    fn low_rank(&self, layer: &Linear) -> Result<Option<LowRank>, NnError> {
+        let Some(Adapted { config, layers }) = &self.adapter else { return Ok(None) };
+        if !layers.contains(&layer.name) {
+            return Ok(None);
+        }
+        let down = self.find(down_name(&layer.name), &[config.rank, layer.inputs])?;
+        let up = self.find(up_name(&layer.name), &[layer.outputs, config.rank])?;
+        Ok(Some(LowRank { down, up, scale: config.scale() as f32, dropout: config.dropout }))
     }
 
     pub(crate) fn norm(&self, layer: &Norm) -> Result<(Parameter, Option<Parameter>), NnError> {
@@ -204,33 +169,55 @@ impl Weights {
         wanted.then(|| self.parameter(path, "bias", &[width])).transpose()
     }
 
-    pub(crate) fn embedding(&self, table: &Embedding) -> Result<Parameter, NnError> {
-        self.parameter(&table.name, "weight", &[table.rows, table.width])
+    pub(crate) fn embedding(&self, table: &Embedding) -> Result<Stored, NnError> {
+        self.stored(&table.name, [table.rows, table.width])
     }
 
     pub(crate) fn named(&self, spec: &ParamSpec) -> Result<Parameter, NnError> {
-        let (path, leaf) = spec.name.rsplit_once('.').unwrap_or(("", &spec.name));
-        self.parameter(path, leaf, &spec.shape)
+        self.find(spec.name.clone(), &spec.shape)
     }
 
-    pub(crate) fn entries(&self) -> &[(String, Var)] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
     fn parameter(&self, path: &str, leaf: &str, shape: &[usize]) -> Result<Parameter, NnError> {
-        let name = format!("{path}.{leaf}");
-        let Some(&place) = self.places.get(&name) else { return Err(NnError::Unknown { name }) };
-        let var = self.entries[place].1.clone();
-        if var.dims() != shape {
-            return Err(NnError::Shape { name, expected: shape.to_vec(), found: var.dims().to_vec() });
-        }
-        Ok(Parameter { place, var })
+        self.find(format!("{path}.{leaf}"), shape)
     }
 
-    /// Runs `change` on one parameter's numbers: in place in the processor's memory, on a copy
+    /// A parameter that is held whole.
+    fn find(&self, name: String, shape: &[usize]) -> Result<Parameter, NnError> {
+        let place = self.place(name, shape)?;
+        match &self.entries[place].held {
+            Held::Whole { var, trained } => Ok(Parameter { place, var: var.clone(), trained: *trained }),
+            Held::Packed(_) | Held::OnDevice(_) => {
+                let found = self.entries[place].name.clone();
+                Err(NnError::Setting { what: "a parameter that an operation needs whole", expected: "held as f32", found })
+            }
+        }
+    }
+
+    /// A matrix, however it is held.
+    fn stored(&self, path: &str, shape: [usize; 2]) -> Result<Stored, NnError> {
+        let place = self.place(format!("{path}.weight"), &shape)?;
+        Ok(match &self.entries[place].held {
+            Held::Whole { var, trained } => Stored::Whole(Parameter { place, var: var.clone(), trained: *trained }),
+            Held::Packed(packed) => Stored::Packed(packed.clone()),
+            Held::OnDevice(held) => Stored::OnDevice(held.clone()),
+        })
+    }
+
+    fn place(&self, name: String, shape: &[usize]) -> Result<usize, NnError> {
+        let Some(&place) = self.places.get(&name) else { return Err(NnError::Unknown { name }) };
+        let found = &self.entries[place].shape;
+        if found == shape { Ok(place) } else { Err(NnError::Shape { name, expected: shape.to_vec(), found: found.clone() }) }
+    }
+
+    /// Runs `change` on one trained parameter's numbers: in place in the processor's memory, on a copy
     /// that is then sent back elsewhere.
     pub(crate) fn update(&self, place: usize, change: impl FnOnce(&mut [f32])) -> Result<(), NnError> {
-        let var = &self.entries[place].1;
+        let entry = &self.entries[place];
+        let Some(var) = entry.trained() else { return Err(NnError::Frozen { name: entry.name.clone() }) };
         if let Device::Cpu = self.device {
             return Ok(var.inplace_op1(&Change(std::cell::Cell::new(Some(change))))?);
         }
@@ -267,20 +254,4 @@ pub(crate) fn numbers<R>(tensor: &Tensor, with: impl FnOnce(&[f32]) -> R) -> Res
     }
     drop(storage);
     Ok(with(&tensor.flatten_all()?.to_vec1::<f32>()?))
-}
-
-fn insert(values: &mut BTreeMap<String, (Vec<usize>, Vec<f32>)>, spec: &ParamSpec, numbers: Vec<f32>) -> Result<(), NnError> {
-    match values.insert(spec.name.clone(), (spec.shape.clone(), numbers)) {
-        None => Ok(()),
-        Some(_) => Err(NnError::Duplicate { name: spec.name.clone() }),
-    }
-}
-
-fn begin(spec: &ParamSpec, seed: u64) -> Vec<f32> {
-    let count = spec.shape.iter().product();
-    match spec.init {
-        Init::Zeros => vec![0.0; count],
-        Init::Ones => vec![1.0; count],
-        Init::Normal(deviation) => normals(fold_name(seed, &spec.name), count).map(|normal| (normal * deviation) as f32).collect(),
-    }
 }

@@ -81,6 +81,10 @@ pub enum Pooling {
     MeanGeluNorm,
     /// The mean over the text's tokens, special tokens included.
     Mean,
+    /// The last token as it is: a decoder's, which has seen all of the text.
+    LastToken,
+    /// The first token as it is: of a decoder whose attention looks both ways.
+    Cls,
 }
 
 impl Pooling {
@@ -93,6 +97,8 @@ impl Pooling {
             Self::ClsGeluNorm => "cls_gelu_norm",
             Self::MeanGeluNorm => "mean_gelu_norm",
             Self::Mean => "mean",
+            Self::LastToken => "last_token",
+            Self::Cls => "cls",
         }
     }
 }
@@ -110,6 +116,16 @@ pub enum Architecture {
     DistilBert,
     /// ModernBERT.
     ModernBert,
+    /// Llama, versions 1 to 3.
+    Llama,
+    /// Qwen 2 and 2.5, and embedding models made from them.
+    Qwen2,
+    /// Qwen 3.
+    Qwen3,
+    /// Gemma, its first version.
+    Gemma,
+    /// Gemma 2.
+    Gemma2,
 }
 
 impl Architecture {
@@ -121,6 +137,11 @@ impl Architecture {
             Self::Roberta => "roberta",
             Self::DistilBert => "distilbert",
             Self::ModernBert => "modernbert",
+            Self::Llama => "llama",
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
+            Self::Gemma => "gemma",
+            Self::Gemma2 => "gemma2",
         }
     }
 }

@@ -3,7 +3,8 @@
 //! The tokenizer's own cutting and padding are switched off. The template (`[CLS] text [SEP]`) is
 //! learned once, when the tokenizer is opened, by looking at what it puts around a probe; after that
 //! a text is its own tokens, cut to what fits, between the template's. A text is only text: the
-//! characters `[SEP]` typed by somebody are four ordinary pieces, never the control token.
+//! characters `[SEP]` typed by somebody are four ordinary pieces, never the control token. Where a
+//! language model is asked, a [`super::Prompt`] stands in the template's place.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -15,7 +16,7 @@ use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use super::files::bert_tokenizer_json;
-use super::{Normalization, TextError};
+use super::{Normalization, Prompt, TextError, prompted};
 
 /// Characters tokenised for each token allowed, about three times what the wordiest text needs:
 /// the rest could not fit, and tokenising it would let one text cost seconds.
@@ -70,6 +71,7 @@ pub struct TextEncoder {
     template: Template,
     normalization: Normalization,
     max_length: usize,
+    answer: Option<Answer>,
 }
 
 /// A text's own tokens, nothing cut and nothing around them, and the bytes of it behind each.
@@ -78,11 +80,22 @@ pub(super) struct Tokens {
     pub(super) offsets: Vec<Range<usize>>,
 }
 
-/// The special tokens around a text.
+/// The special tokens around a text, or the prompt's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Template {
-    before: Vec<u32>,
-    after: Vec<u32>,
+pub(super) struct Template {
+    pub(super) before: Vec<u32>,
+    pub(super) after: Vec<u32>,
+    /// White space that is tokenised with the text's first word.
+    pub(super) lead: &'static str,
+}
+
+/// How what a model answers begins and ends, where it is asked by a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// White space that is tokenised with the answer's beginning.
+    pub(super) lead: &'static str,
+    /// The token that ends it.
+    pub(super) end: u32,
 }
 
 impl TextEncoder {
@@ -93,16 +106,33 @@ impl TextEncoder {
     /// [`TextError::Tokenizer`] when the bytes are no tokenizer, or one that cannot encode a text;
     /// [`TextError::MaxLength`] when not even one token would fit beside the special ones.
     pub fn from_json(tokenizer_json: &[u8], normalization: Normalization, max_length: usize) -> Result<Self, TextError> {
-        check_templates(tokenizer_json)?;
-        // The library indexes and unwraps on its way through a definition it did not write itself;
-        // a hostile file must still be an error.
-        let opened = catch_unwind(AssertUnwindSafe(|| open(tokenizer_json)));
-        let (tokenizer, template) = opened.map_err(|_| unusable("the tokenizer library panicked on it"))??;
+        let (tokenizer, template) = opened(tokenizer_json)?;
         let least = template.before.len() + template.after.len() + 1;
         if max_length < least {
             return Err(TextError::MaxLength { least, found: max_length });
         }
-        Ok(Self { tokenizer: Arc::new(tokenizer), template, normalization, max_length })
+        Ok(Self { tokenizer: Arc::new(tokenizer), template, normalization, max_length, answer: None })
+    }
+
+    /// Opens the bytes of a Hugging Face `tokenizer.json` so that a prompt stands around every text.
+    /// `max_length` counts the tokens of prompt and text, and none of the answer's: only the text is
+    /// cut.
+    ///
+    /// The prompt's parts, the text and the answer are tokenised one by one, so that their borders are
+    /// those of tokens: control tokens are read in the prompt alone, whatever a text says. A space at
+    /// the end of a part is tokenised with what follows it. Where the tokenizer's own template or the
+    /// prompt begins with a token that marks the beginning, it stands there once.
+    ///
+    /// # Errors
+    /// As [`TextEncoder::from_json`]; [`TextError::ControlToken`] when the tokenizer lacks a token
+    /// that the prompt counts on, [`TextError::PromptLength`] when no token of text fits beside it.
+    pub fn with_prompt(tokenizer_json: &[u8], normalization: Normalization, max_length: usize, prompt: &Prompt) -> Result<Self, TextError> {
+        let (tokenizer, template, answer) = prompted::open(tokenizer_json, prompt)?;
+        let around = template.before.len() + template.after.len();
+        if max_length <= around {
+            return Err(TextError::PromptLength { prompt: around, max_length });
+        }
+        Ok(Self { tokenizer: Arc::new(tokenizer), template, normalization, max_length, answer: Some(answer) })
     }
 
     /// Opens the text of a BERT `vocab.txt` as an uncased `WordPiece` tokenizer.
@@ -124,7 +154,8 @@ impl TextEncoder {
         let (raw, raw_cut) = cap(text.trim(), self.max_length.saturating_mul(RAW_CHARACTERS_PER_TOKEN));
         let normal: Cow<'_, str> = self.normalization.apply(raw);
         let (short, cut) = cap(normal.trim_end(), self.max_length.saturating_mul(CHARACTERS_PER_TOKEN));
-        let body = self.tokenizer.encode_fast(short, false).map_err(|reason| failed(short, &reason))?;
+        let led = self.led(short);
+        let body = self.tokenizer.encode_fast(&*led, false).map_err(|reason| failed(short, &reason))?;
         let body = body.get_ids();
         let kept = &body[..body.len().min(self.room())];
         self.between_template(kept, raw_cut || cut || body.len() > kept.len())
@@ -144,14 +175,43 @@ impl TextEncoder {
         let mut tokens = Tokens { ids: Vec::new(), offsets: Vec::new() };
         for Range { start, end } in stretches(normal) {
             let stretch = &normal[start..end];
-            let body = self.tokenizer.encode(stretch, false).map_err(|reason| failed(stretch, &reason))?;
+            let led = if start == 0 { self.led(stretch) } else { Cow::Borrowed(stretch) };
+            let body = self.tokenizer.encode(&*led, false).map_err(|reason| failed(stretch, &reason))?;
             tokens.ids.extend_from_slice(body.get_ids());
-            tokens.offsets.extend(body.get_offsets().iter().map(|&(first, last)| start + first..start + last));
+            let place = |at: usize| start + at.saturating_sub(led.len() - stretch.len());
+            tokens.offsets.extend(body.get_offsets().iter().map(|&(first, last)| place(first)..place(last)));
             if tokens.ids.len() > most {
                 return Ok(None);
             }
         }
         Ok(Some(tokens))
+    }
+
+    /// The text behind the white space that belongs to its first word.
+    fn led<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if text.is_empty() || self.template.lead.is_empty() { Cow::Borrowed(text) } else { Cow::Owned([self.template.lead, text].concat()) }
+    }
+
+    /// The tokens of a piece of an answer, control tokens taken for mere text.
+    pub(super) fn piece(&self, text: &str) -> Result<Vec<u32>, TextError> {
+        let encoding = self.tokenizer.encode_fast(text, false).map_err(|reason| failed(text, &reason))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of tokens of an answer.
+    pub(super) fn text(&self, ids: &[u32]) -> Result<String, TextError> {
+        self.tokenizer.decode(ids, false).map_err(|reason| unusable(format!("it cannot write {} tokens as text: {reason}", ids.len())))
+    }
+
+    /// How an answer begins and ends, where a prompt asks for one.
+    pub(super) fn answer(&self) -> Option<Answer> {
+        self.answer
+    }
+
+    /// The prompt's own tokens before and after a text, or the template's.
+    #[must_use]
+    pub fn around(&self) -> (&[u32], &[u32]) {
+        (&self.template.before, &self.template.after)
     }
 
     /// Tokens of a text's own that fit beside the template's, at least one.
@@ -230,8 +290,17 @@ fn failed(text: &str, reason: &tokenizers::Error) -> TextError {
     TextError::Encode { characters: text.chars().count(), reason: reason.to_string() }
 }
 
-fn unusable(reason: impl ToString) -> TextError {
+pub(super) fn unusable(reason: impl ToString) -> TextError {
     TextError::Tokenizer { reason: reason.to_string() }
+}
+
+/// A tokenizer that neither cuts nor pads, and what it puts around a text.
+pub(super) fn opened(json: &[u8]) -> Result<(Tokenizer, Template), TextError> {
+    check_templates(json)?;
+    // The library indexes and unwraps on its way through a definition it did not write itself;
+    // a hostile file must still be an error.
+    let opened = catch_unwind(AssertUnwindSafe(|| open(json)));
+    opened.map_err(|_| unusable("the tokenizer library panicked on it"))?
 }
 
 fn open(json: &[u8]) -> Result<(Tokenizer, Template), TextError> {
@@ -256,7 +325,7 @@ fn probe(tokenizer: &Tokenizer) -> Result<Template, TextError> {
         }
         let start = whole.windows(body.len()).position(|window| window == body);
         let start = start.ok_or_else(|| unusable("its template leaves out the text"))?;
-        return Ok(Template { before: whole[..start].to_vec(), after: whole[start + body.len()..].to_vec() });
+        return Ok(Template { before: whole[..start].to_vec(), after: whole[start + body.len()..].to_vec(), lead: "" });
     }
     Err(unusable(format!("it knows no token for any of {PROBES:?}")))
 }

@@ -37,6 +37,40 @@ pub enum TextError {
         /// As configured.
         found: usize,
     },
+    /// A prompt that cannot be made, or whose parts do not fit together.
+    #[error("prompt: {reason}")]
+    Prompt {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A chat template that cannot be read, or that refuses the conversation.
+    #[error("chat template: {reason}")]
+    ChatTemplate {
+        /// What is wrong, or what the template said.
+        reason: String,
+    },
+    /// A prompt names a control token that the tokenizer does not have.
+    #[error("the tokenizer has no token {token:?}: expected it to be {role}")]
+    ControlToken {
+        /// The token.
+        token: String,
+        /// What the prompt needs it for.
+        role: &'static str,
+    },
+    /// A prompt that leaves no room for a text.
+    #[error("the prompt around a text takes {prompt} tokens: expected fewer than the maximum length of {max_length}")]
+    PromptLength {
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// The most tokens of prompt and text.
+        max_length: usize,
+    },
+    /// Labels that the tokenizer cannot write and read again.
+    #[error("label lists in tokens: {reason}")]
+    Spelling {
+        /// Which labels, and what is wrong.
+        reason: String,
+    },
     /// A text that takes more reading than it may.
     #[error("expected at most {most} passages, sentences and windows counted, found more")]
     Passages {

@@ -23,6 +23,8 @@ pub struct TrainArgs {
 pub enum Command {
     /// Run a recipe: cross-validate, calibrate, refit, write the bundle.
     Fit(FitArgs),
+    /// Join the folds that `fit --fold` fitted one by one: calibrate, refit, write the bundle.
+    Assemble(AssembleArgs),
     /// Print a bundle's card.
     Inspect {
         /// The bundle's folder.
@@ -57,6 +59,11 @@ pub struct FitArgs {
     /// mean and deviation of every figure; takes the place of the recipe's `repeat.seeds`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
     pub repeats: Option<u64>,
+    /// Fit this fold alone, counted from zero, leave its outcome in the run's folder, and stop: the unit
+    /// of a run on many machines, which `assemble` joins. Kubernetes sets the variable in the pods of
+    /// an Indexed Job.
+    #[arg(long, value_name = "K", env = "JOB_COMPLETION_INDEX")]
+    pub fold: Option<usize>,
     /// Also write event files for TensorBoard, into the run's folder; as `--set tracking.tensorboard=true`.
     #[arg(long)]
     pub tensorboard: bool,
@@ -64,6 +71,27 @@ pub struct FitArgs {
     /// tracking.mlflow=true`. Credentials are read from the environment alone.
     #[arg(long)]
     pub mlflow: bool,
+    /// Where files come from.
+    #[command(flatten)]
+    pub sources: SourceArgs,
+}
+
+/// `limbic-train assemble`.
+#[derive(Debug, Args)]
+pub struct AssembleArgs {
+    /// The run's folder, with the folders of all its folds.
+    pub run: PathBuf,
+    /// Where the recipe stood: its relative paths are looked for from the current folder, then from here.
+    #[arg(long, value_name = "DIR")]
+    pub recipe_folder: Option<PathBuf>,
+    /// Where files come from.
+    #[command(flatten)]
+    pub sources: SourceArgs,
+}
+
+/// Where base models and the engine's library come from.
+#[derive(Debug, Args)]
+pub struct SourceArgs {
     /// Where base models from a hub are kept.
     #[arg(long, env = "HF_HUB_CACHE", default_value = ".cache/hub")]
     pub hub_cache: PathBuf,

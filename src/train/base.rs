@@ -275,6 +275,20 @@ pub fn resolve(spec: &BaseSpec, hub: &HubOptions) -> Result<BaseFolder, BaseErro
     }
 }
 
+/// One more file of `spec`'s place; nothing when there is no such file.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn beside(spec: &BaseSpec, name: &str, hub: &HubOptions) -> Result<Option<PathBuf>, BaseError> {
+    match spec {
+        BaseSpec::Folder(path) => Ok(Some(path.join(name)).filter(|path| path.is_file())),
+        BaseSpec::Hub { repo, revision } => {
+            let place = format!("{repo}@{revision}");
+            fetch(&remote(repo, revision, &place, hub)?, &place, name)
+        }
+    }
+}
+
 fn from_folder(path: &Path) -> Result<BaseFolder, BaseError> {
     if !path.is_dir() {
         let found = if path.exists() { "a file" } else { "nothing" };
@@ -342,6 +356,13 @@ fn shards(index: &Path, ending: &str) -> Result<BTreeSet<String>, BaseError> {
 
 fn from_hub(repo: &str, revision: &str, hub: &HubOptions) -> Result<BaseFolder, BaseError> {
     let place = format!("{repo}@{revision}");
+    let remote = remote(repo, revision, &place, hub)?;
+    let mut folder = assemble(&place, |file| fetch(&remote, &place, file))?;
+    folder.commit = folder.config.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    Ok(folder)
+}
+
+fn remote(repo: &str, revision: &str, place: &str, hub: &HubOptions) -> Result<ApiRepo, BaseError> {
     let endpoint = hub.endpoint.as_deref().unwrap_or(DEFAULT_ENDPOINT).trim_end_matches('/');
     let api = ApiBuilder::from_cache(Cache::new(hub.cache.clone()))
         .with_endpoint(endpoint.to_owned())
@@ -349,11 +370,8 @@ fn from_hub(repo: &str, revision: &str, hub: &HubOptions) -> Result<BaseFolder, 
         .with_progress(false)
         .with_retries(RETRIES)
         .build()
-        .map_err(|error| refused(&place, "client", error))?;
-    let remote = api.repo(Repo::with_revision(repo.to_owned(), RepoType::Model, revision.to_owned()));
-    let mut folder = assemble(&place, |file| fetch(&remote, &place, file))?;
-    folder.commit = folder.config.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    Ok(folder)
+        .map_err(|error| refused(place, "client", error))?;
+    Ok(api.repo(Repo::with_revision(repo.to_owned(), RepoType::Model, revision.to_owned())))
 }
 
 /// One file from the cache or the hub, checked; nothing when the hub says that there is none.

@@ -5,22 +5,26 @@
 //! precision.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Checkpoints;
 use super::data::{DataError, Dataset};
 use super::fit::{FitPlan, FitRecord};
+use super::identity::Identity;
 use super::journal::Journal;
 use super::learner::network;
 use super::lesson::learn;
+use super::merge;
+use super::network::Teller;
 use super::recipe::{FinalFit, Recipe};
 use super::rows::Rows;
 use super::sets::Sets;
 use super::split::Folds;
 use super::start::Start;
 use super::teacher::RunTeacher;
+use super::written::Written;
 use super::{TrainError, files, predict};
 use crate::bundle::{FurtherData, PackedWeights};
 use crate::decide::Logits;
@@ -29,6 +33,7 @@ use crate::spec::Precision;
 use crate::text::Encoding;
 
 const WEIGHTS: &str = "weights.safetensors";
+const OUTCOME: &str = "outcome.json";
 
 /// A data set and its encodings, row by row.
 pub(super) struct Encoded {
@@ -67,9 +72,18 @@ pub(super) struct Ground<'a> {
     /// The finished run that teaches, where one does.
     pub(super) teacher: Option<&'a RunTeacher>,
     pub(super) run: &'a Path,
+    /// Whose the run is; every fold's folder says so too.
+    pub(super) identity: &'a Identity,
     /// What the names of fits begin with, and the folder they lie in: nothing, or `seed-43/`.
     pub(super) under: &'a str,
     pub(super) interrupt: &'a dyn Fn(&str, u64) -> bool,
+}
+
+impl Ground<'_> {
+    /// The folder of a fold.
+    pub(super) fn fold(&self, fold: usize) -> PathBuf {
+        self.run.join(format!("{}fold-{fold}", self.under))
+    }
 }
 
 /// What a finished fold leaves.
@@ -82,6 +96,9 @@ pub(super) struct FoldOutcome {
     pub(super) rows: Vec<usize>,
     /// Their logits, row-major.
     pub(super) logits: Vec<f32>,
+    /// What a writer wrote of them when it might write anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) written: Option<Written>,
 }
 
 /// Logits of the rows held out, each from the one fold that did not see it.
@@ -91,32 +108,35 @@ pub(super) struct OutOfFold {
     /// Row by row.
     pub(super) logits: Logits,
     pub(super) records: Vec<FitRecord>,
+    /// Over all rows.
+    pub(super) written: Option<Written>,
 }
 
 /// Fits every fold that is to be fitted and is not finished, and joins their held-out logits.
 pub(super) fn fit_folds(ground: &Ground<'_>, folds: &Folds, journal: &mut Journal<'_>) -> Result<OutOfFold, TrainError> {
     let labels = ground.recipe.data.labels.len();
-    let (mut judged, mut records) = (BTreeMap::new(), Vec::new());
+    let (mut judged, mut records, mut written) = (BTreeMap::new(), Vec::new(), None);
     for fold in folds.fitted() {
         let outcome = fit_fold(ground, folds, fold, journal)?;
         judged.extend(outcome.rows.iter().copied().zip(outcome.logits.chunks_exact(labels).map(<[f32]>::to_vec)));
         records.push(outcome.record);
+        written = Written::joined(written, outcome.written);
     }
     let rows = judged.keys().copied().collect();
-    Ok(OutOfFold { rows, logits: Logits::new(labels, judged.into_values().flatten().collect())?, records })
+    Ok(OutOfFold { rows, logits: Logits::new(labels, judged.into_values().flatten().collect())?, records, written })
 }
 
-fn fit_fold(ground: &Ground<'_>, folds: &Folds, fold: usize, journal: &mut Journal<'_>) -> Result<FoldOutcome, TrainError> {
+/// Fits one fold, unless it is finished.
+pub(super) fn fit_fold(ground: &Ground<'_>, folds: &Folds, fold: usize, journal: &mut Journal<'_>) -> Result<FoldOutcome, TrainError> {
     let phase = format!("{}fold-{fold}", ground.under);
-    let folder = ground.run.join(&phase);
-    let path = folder.join("outcome.json");
+    let folder = ground.fold(fold);
     let rows = folds.held_out(fold);
-    if let Some(outcome) = files::read_json::<FoldOutcome>(&path)? {
-        check_outcome(&path, &outcome, fold, &rows)?;
+    if let Some(outcome) = finished(ground, folds, fold)? {
         journal.say(&format!("{phase}: finished before, skipped"));
         return Ok(outcome);
     }
     files::folder(&folder)?;
+    ground.identity.own(&folder)?;
     let select = |rows: &[usize]| Rows::select(&ground.train.data, &ground.train.encodings, rows);
     let plan = FitPlan {
         phase: &phase,
@@ -131,23 +151,32 @@ fn fit_fold(ground: &Ground<'_>, folds: &Folds, fold: usize, journal: &mut Journ
         interrupt: ground.interrupt,
     };
     let fitted = learn(ground, plan, journal)?;
-    let packed = pack(&fitted.weights, ground.recipe.bundle.precision)?;
-    let logits = packed_logits(ground, &packed, &select(&rows).encodings)?;
+    let weights = packed_weights(ground, &pack(ground, &fitted.weights, ground.recipe.bundle.precision)?)?;
+    let (held_out, threads) = (select(&rows), ground.recipe.train.shards);
+    let logits = predict::logits(ground.start.network.network(), &weights, &held_out.encodings, threads)?;
+    let written = match &ground.start.network {
+        Teller::Head(_) => None,
+        Teller::Writer(writer) => Some(predict::written(writer, &weights, &held_out.encodings, threads)?.into()),
+    };
     if ground.recipe.final_fit == FinalFit::Fold {
         files::write(&folder.join(WEIGHTS), &fitted.weights.to_safetensors().map_err(network(&phase))?)?;
     }
-    let outcome = FoldOutcome { fold, record: fitted.record, rows, logits: logits.values().to_vec() };
-    files::write_json(&path, &outcome)?;
+    let outcome = FoldOutcome { fold, record: fitted.record, rows, logits: logits.values().to_vec(), written };
+    files::write_json(&folder.join(OUTCOME), &outcome)?;
     Checkpoints::new(&folder).clear()?;
     Ok(outcome)
 }
 
-fn check_outcome(path: &Path, outcome: &FoldOutcome, fold: usize, rows: &[usize]) -> Result<(), TrainError> {
+/// What a fold left when it was finished.
+pub(super) fn finished(ground: &Ground<'_>, folds: &Folds, fold: usize) -> Result<Option<FoldOutcome>, TrainError> {
+    let path = ground.fold(fold).join(OUTCOME);
+    let rows = folds.held_out(fold);
+    let Some(outcome) = files::read_json::<FoldOutcome>(&path)? else { return Ok(None) };
     if outcome.fold == fold && outcome.rows == rows {
-        return Ok(());
+        return Ok(Some(outcome));
     }
     Err(TrainError::RunFolder {
-        path: path.to_owned(),
+        path,
         expected: format!("fold {fold} with {} held-out rows of folds.json", rows.len()),
         found: format!("fold {} with {} others", outcome.fold, outcome.rows.len()),
     })
@@ -155,7 +184,7 @@ fn check_outcome(path: &Path, outcome: &FoldOutcome, fold: usize, rows: &[usize]
 
 /// The weights of a finished fold that is to ship.
 pub(super) fn fold_weights(ground: &Ground<'_>, fold: usize) -> Result<Snapshot, TrainError> {
-    read_weights(&ground.run.join(format!("{}fold-{fold}", ground.under)).join(WEIGHTS))
+    read_weights(&ground.fold(fold).join(WEIGHTS))
 }
 
 /// Fits once more, on all of the rows given, with none held out, to the given share of the schedule;
@@ -198,14 +227,21 @@ fn read_weights(path: &Path) -> Result<Snapshot, TrainError> {
     Snapshot::from_safetensors(&files::read(path)?).map_err(network(&path.display().to_string()))
 }
 
-/// The weights as they would be stored.
-pub(super) fn pack(weights: &Snapshot, precision: Precision) -> Result<PackedWeights, TrainError> {
-    Ok(PackedWeights::pack(&weights.to_safetensors().map_err(network("weights"))?, precision)?)
+/// The weights as they would be stored, an adapter merged into its base.
+pub(super) fn pack(ground: &Ground<'_>, learnt: &Snapshot, precision: Precision) -> Result<PackedWeights, TrainError> {
+    let whole = match ground.recipe.adapter {
+        None => learnt.to_safetensors().map_err(network("weights"))?,
+        Some(_) => merge::merged(ground, learnt)?,
+    };
+    Ok(PackedWeights::pack(&whole, precision)?)
 }
 
 /// Logits of the weights as they would be computed with after storing.
 pub(super) fn packed_logits(ground: &Ground<'_>, packed: &PackedWeights, encodings: &[&Encoding]) -> Result<Logits, TrainError> {
-    let start = ground.start;
-    let weights = Weights::from_safetensors(packed.image(), &start.network.params(), Missing::Refuse).map_err(network("packed weights"))?;
-    predict::logits(&start.network, &weights, encodings, ground.recipe.train.shards)
+    predict::logits(ground.start.network.network(), &packed_weights(ground, packed)?, encodings, ground.recipe.train.shards)
+}
+
+fn packed_weights(ground: &Ground<'_>, packed: &PackedWeights) -> Result<Weights, TrainError> {
+    let params = ground.start.network.network().params();
+    Weights::from_safetensors(packed.image(), &params, Missing::Refuse).map_err(network("packed weights"))
 }

@@ -175,8 +175,8 @@ fn sit(ground: &Ground<'_>, student: &FitPlan<'_>, sitting: Sitting<'_>, journal
     let start = ground.start;
     let fitted = learn(ground, plan, journal)?;
     let bytes = fitted.weights.to_safetensors().map_err(network(&phase))?;
-    let weights = Weights::from_safetensors(&bytes, &start.network.params(), Missing::Refuse).map_err(network(&phase))?;
-    let logits = predict::logits(&start.network, &weights, &judged.encodings, recipe.train.shards)?;
+    let weights = Weights::from_safetensors(&bytes, &start.network.network().params(), Missing::Refuse).map_err(network(&phase))?;
+    let logits = predict::logits(start.network.network(), &weights, &judged.encodings, recipe.train.shards)?;
     files::write_json(&path, &TeacherOutcome { record: fitted.record, logits: logits.values().to_vec() })?;
     Checkpoints::new(&folder).clear()?;
     Ok(logits.values().to_vec())

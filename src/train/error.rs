@@ -14,6 +14,7 @@ use crate::backend::BackendError;
 use crate::bundle::{BundleError, WeightsError};
 use crate::decide::DecideError;
 use crate::export::{ExportError, VerifyError};
+use crate::generate::GenerateError;
 use crate::metrics::MetricsError;
 use crate::model::ConfigError;
 use crate::nn::NnError;
@@ -190,6 +191,17 @@ pub enum TrainError {
     /// A tokenizer that cannot hide a token.
     #[error("stages.kind is masked_lm: expected a tokenizer with [MASK] or <mask>, found neither")]
     NoMask,
+    /// A language model that could not answer.
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
+    /// An adapter that became another model when it was merged into its base.
+    #[error("the merged adapter: expected logits within {tolerance:e} of those of base and adapter, found a difference of {found:e}")]
+    Merge {
+        /// The most that was allowed.
+        tolerance: f64,
+        /// The largest absolute difference.
+        found: f64,
+    },
     /// Labels of a further data set.
     #[error(transparent)]
     Labels(#[from] SpecError),

@@ -15,9 +15,10 @@ use super::batches::BatchPlan;
 use super::checkpoint::{Best, Checkpoints, Evaluation, Position};
 use super::journal::{Journal, StepLine};
 use super::learner::{Learner, Moment, network};
-use super::masking::Masking;
+use super::masking::{Masked, Masking};
 use super::objective::Objective;
 use super::phases::{Phase, lay_out};
+use super::predict::held;
 use super::recipe::{PhaseStart, Recipe, Restore, Selection};
 use super::rows::Rows;
 use super::schedule::Schedule;
@@ -26,6 +27,7 @@ use crate::decide::{Logits, Probabilities, Thresholds};
 use crate::metrics::Report;
 use crate::nn::{NnError, Snapshot};
 use crate::spec::Activation;
+use crate::text::{Encoding, LabelSpelling};
 
 /// A loss in use may differ from the plain one by this much, relative, and by as much absolutely.
 const LOSS_TOLERANCE: f64 = 1e-6;
@@ -247,6 +249,8 @@ impl<'a> Fit<'a> {
         let taken = if let Some(masking) = &self.plan.words {
             let texts: Vec<_> = batch.encodings.iter().zip(&rows).map(|(encoding, &row)| masking.apply(encoding, row, epoch)).collect();
             self.learner.step_words(&texts, moment)
+        } else if let Some(writer) = self.learner.writer() {
+            self.learner.step_words(&completions(&writer.spelling, &batch), moment)
         } else if self.loss_is_proven {
             self.learner.step(&batch, self.witnessed.fast(), moment)
         } else {
@@ -301,7 +305,10 @@ impl<'a> Fit<'a> {
         let Some(held_out) = &self.plan.held_out else { return Ok(()) };
         let step = self.position.step;
         let logits = self.learner.logits(&held_out.encodings)?.leading(held_out.answers.labels());
-        let loss = self.loss.mean(logits.values(), &held_out.answers);
+        let loss = match self.learner.writer() {
+            Some(writer) => self.learner.completion_loss(writer, held_out)?,
+            None => self.loss.mean(logits.values(), &held_out.answers),
+        };
         let probabilities = Probabilities::of(&logits, Activation::Sigmoid);
         let half = Thresholds::uniform(logits.labels(), 0.5)?;
         let macro_f1 = Report::measure(&probabilities, &held_out.answers.targets(), &half)?.summary.macro_f1;
@@ -379,6 +386,17 @@ impl<'a> Fit<'a> {
         };
         Ok(Fitted { weights, record })
     }
+}
+
+/// What a writer learns of the rows: behind each token of a prompt's answer the one that follows.
+fn completions(spelling: &LabelSpelling, rows: &Rows<'_>) -> Vec<Masked> {
+    let of = |(row, encoding): (usize, &&Encoding)| {
+        let completion = spelling.completion(encoding, &held(rows.answers.row(row)));
+        let mut targets = vec![f32::NAN; completion.ids.len()];
+        targets[completion.first()..].iter_mut().zip(&completion.answer).for_each(|(target, &token)| *target = token as f32);
+        (completion.ids, targets)
+    };
+    rows.encodings.iter().enumerate().map(of).collect()
 }
 
 /// Labels that the rows trained on, or the rows held out, do not hold even once.

@@ -48,7 +48,7 @@ impl<'a> HeldOut<'a> {
 
     /// Compares the stored precision with full precision on these rows.
     pub(super) fn drift(&self, ground: &Ground<'_>, decider: &Decider, weights: &Snapshot) -> Result<Drift, TrainError> {
-        let full = packed_logits(ground, &pack(weights, Precision::Fp32)?, &self.rows.rows().encodings)?;
+        let full = packed_logits(ground, &pack(ground, weights, Precision::Fp32)?, &self.rows.rows().encodings)?;
         let largest = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
         let (one, other) = (decider.probabilities(&self.logits), decider.probabilities(&full));
         let macro_f1 = |probabilities: &Probabilities| -> Result<f64, TrainError> {

@@ -1,6 +1,6 @@
 //! Whose a run folder is: what decides the logits of its fits.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +11,11 @@ use super::start::Start;
 use super::teacher::RunTeacher;
 use super::{TrainError, files};
 
+/// What a folder says of whose it is.
+const FILE: &str = "identity.json";
+
 /// What decides the logits of a run's fits; a folder belongs to one such thing.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Identity {
     fitting: String,
@@ -59,16 +62,49 @@ impl Identity {
     }
 
     /// Takes the folder for this run, or refuses one that belongs to another.
-    pub(super) fn own(&self, run: &Path) -> Result<(), TrainError> {
-        let path = run.join("identity.json");
+    pub(super) fn own(&self, folder: &Path) -> Result<(), TrainError> {
+        let path = folder.join(FILE);
         match files::read_json::<Self>(&path)? {
             None => files::write_json(&path, self),
-            Some(found) if found == *self => Ok(()),
-            Some(found) => Err(TrainError::RunFolder {
-                path,
-                expected: format!("the run of this recipe, base model and data, {self:?}; name another folder with --run"),
-                found: format!("{found:?}"),
-            }),
+            Some(found) => self.check(path, &found),
         }
+    }
+
+    /// Refuses a folder that does not say that it belongs to this run.
+    pub(super) fn expect(&self, folder: &Path) -> Result<(), TrainError> {
+        let path = folder.join(FILE);
+        match files::read_json::<Self>(&path)? {
+            Some(found) => self.check(path, &found),
+            None => Err(TrainError::RunFolder { path, expected: Self::told("a file"), found: "none".to_owned() }),
+        }
+    }
+
+    fn check(&self, path: PathBuf, found: &Self) -> Result<(), TrainError> {
+        if self == found {
+            return Ok(());
+        }
+        let (mut expected, mut other) = (Vec::new(), Vec::new());
+        for ((name, ours), (_, theirs)) in self.members().into_iter().zip(found.members()).filter(|((_, ours), (_, theirs))| ours != theirs)
+        {
+            expected.push(format!("{name} {ours}"));
+            other.push(format!("{name} {theirs}"));
+        }
+        Err(TrainError::RunFolder { path, expected: Self::told(&expected.join(", ")), found: other.join(", ") })
+    }
+
+    fn told(what: &str) -> String {
+        format!("the run of this recipe, base model and data, {what}; name another folder with --run")
+    }
+
+    fn members(&self) -> [(&'static str, String); 6] {
+        let one = |hash: &Option<String>| hash.clone().unwrap_or_else(|| "none".to_owned());
+        [
+            ("recipe", self.fitting.clone()),
+            ("base", self.base.clone()),
+            ("training file", self.train.clone()),
+            ("held-out file", one(&self.dev)),
+            ("teacher", [one(&self.teacher), self.bases.join(" ")].join(" ")),
+            ("further data", self.further.join(" ")),
+        ]
     }
 }

@@ -1,6 +1,7 @@
 //! What a run says while it goes: a line of JSON a step in `metrics.jsonl`, a bar on a terminal,
 //! plain lines elsewhere; and the same figures to whatever tracks the run.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use serde_json::Value;
 use super::tracking::{Ending, Point, Tracker};
 use super::{TrainError, files};
 
+const METRICS: &str = "metrics.jsonl";
 /// Plain lines say where a fit stands this many times.
 const LINES_A_FIT: u64 = 20;
 
@@ -68,7 +70,7 @@ impl<'a> Journal<'a> {
         progress: Progress,
         clock: &'a dyn Fn() -> Duration,
     ) -> Result<Self, TrainError> {
-        let path = run.join("metrics.jsonl");
+        let path = run.join(METRICS);
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(files::failed(&path, "open"))?;
         Ok(Self { out, progress, clock, path, file, bar: None, trackers: Vec::new() })
     }
@@ -160,6 +162,19 @@ impl<'a> Journal<'a> {
     pub(super) fn track(&mut self, phase: &str, step: u64, values: &[(String, f64)]) -> Result<(), TrainError> {
         let point = Point { phase, step, time: self.now(), values };
         self.tell(|tracker| tracker.record(&point))
+    }
+
+    /// Takes in what another process wrote of its fits, in place of what stands here of the same ones.
+    ///
+    /// # Errors
+    /// [`TrainError::File`].
+    pub(super) fn take_in(&mut self, folder: &Path) -> Result<(), TrainError> {
+        let text = files::read(&folder.join(METRICS))?;
+        let text = String::from_utf8_lossy(&text);
+        let phase = |line: &str| serde_json::from_str(line).ok().and_then(|line: Value| Some(line["phase"].as_str()?.to_owned()));
+        let phases: BTreeSet<String> = text.lines().filter_map(phase).collect();
+        phases.iter().try_for_each(|phase| self.forget(phase, 0))?;
+        self.file.write_all(text.as_bytes()).map_err(files::failed(&self.path, "write"))
     }
 
     /// The run is over.

@@ -4,15 +4,16 @@ use std::path::Path;
 
 use super::checkpoint::Part;
 use super::masking::Masked;
+use super::network::{Network, Writer};
 use super::rates::Rates;
 use super::recipe::{Averaging, DecayScope, OptimizerRecipe, Recipe};
 use super::rows::Rows;
+use super::shards::Shards;
 use super::{TrainError, files, predict};
 use crate::decide::Logits;
-use crate::model::{MaskedLm, SequenceClassifier};
 use crate::nn::{
-    self, AdamW, AdamWConfig, AdamWState, Decay, Eager, Example, Loss, Missing, NnError, ParamSpec, Snapshot, StepOptions, StepReport,
-    Stepper, TokenCrossEntropy, Weights,
+    AdamW, AdamWConfig, AdamWState, Decay, Eager, Example, Loss, NnError, Snapshot, StepOptions, StepReport, Stepper, TokenCrossEntropy,
+    Weights,
 };
 use crate::text::Encoding;
 
@@ -32,38 +33,6 @@ pub(super) struct Learner<'a> {
     clip: Option<f64>,
     seed: u64,
     threads: usize,
-}
-
-/// What learns.
-#[derive(Debug, Clone, Copy)]
-enum Network<'a> {
-    /// Labels of texts.
-    Labels(&'a SequenceClassifier),
-    /// Words in their place.
-    Words(&'a MaskedLm),
-}
-
-impl Network<'_> {
-    fn params(self) -> Vec<ParamSpec> {
-        match self {
-            Self::Labels(network) => network.params(),
-            Self::Words(network) => network.params(),
-        }
-    }
-
-    fn head_params(self) -> Vec<ParamSpec> {
-        match self {
-            Self::Labels(network) => network.head_params(),
-            Self::Words(network) => network.head_params(),
-        }
-    }
-
-    fn forward(self, ops: &mut Eager<'_>) -> Result<nn::Rows, NnError> {
-        match self {
-            Self::Labels(network) => network.forward(ops),
-            Self::Words(network) => network.forward(ops),
-        }
-    }
 }
 
 /// The running mean of the weights.
@@ -98,24 +67,14 @@ fn share(kind: Averaging, moment: Moment) -> f64 {
 }
 
 impl<'a> Learner<'a> {
-    /// Begins from the base model's safetensors, with a fresh head.
-    pub(super) fn new(network: &'a SequenceClassifier, base: &[u8], recipe: &Recipe) -> Result<Self, NnError> {
-        let head = network.head_params();
-        let missing = Missing::Replace { seed: recipe.train.seed, fresh: &head };
-        Self::begin(Network::Labels(network), base, missing, recipe)
+    /// Begins from the base model's safetensors.
+    pub(super) fn new(network: Network<'a>, base: &Shards, recipe: &Recipe) -> Result<Self, TrainError> {
+        Self::of(network, network.begin(base, recipe)?, recipe).map_err(self::network("base model"))
     }
 
-    /// Begins from the base model's safetensors, with its own head of words where it has one.
-    pub(super) fn words(network: &'a MaskedLm, base: &[u8], recipe: &Recipe) -> Result<Self, NnError> {
-        let head = network.head_params();
-        let missing = Missing::Init { seed: recipe.train.seed, allowed: &head };
-        Self::begin(Network::Words(network), base, missing, recipe)
-    }
-
-    fn begin(network: Network<'a>, base: &[u8], missing: Missing<'_>, recipe: &Recipe) -> Result<Self, NnError> {
-        let weights = Weights::from_safetensors(base, &network.params(), missing)?;
+    fn of(network: Network<'a>, weights: Weights, recipe: &Recipe) -> Result<Self, NnError> {
         let optimizer = optimizer(network, &weights, &recipe.optimizer)?;
-        let stepper = Stepper::new(&weights, recipe.train.shards, PASS_TOKENS)?;
+        let stepper = Stepper::new(&weights, recipe.train.shards, PASS_TOKENS)?.with_checkpointing(recipe.train.checkpointing);
         let average = match recipe.train.averaging {
             Averaging::None => None,
             kind => Some(Average { kind, weights: weights.snapshot()? }),
@@ -146,10 +105,16 @@ impl<'a> Learner<'a> {
     pub(super) fn step_words(&mut self, texts: &[Masked], moment: Moment) -> Result<StepReport, NnError> {
         let vocabulary = match self.network {
             Network::Words(network) => network.vocabulary(),
+            Network::Lists(writer) => writer.network.vocabulary(),
             Network::Labels(network) => network.labels(),
         };
         let batch: Vec<Example<'_>> = texts.iter().map(|(ids, targets)| Example { ids, targets }).collect();
         self.take(&batch, &TokenCrossEntropy::new(vocabulary), moment)
+    }
+
+    /// The writer that learns, where one does.
+    pub(super) fn writer(&self) -> Option<&'a Writer> {
+        if let Network::Lists(writer) = self.network { Some(writer) } else { None }
     }
 
     fn take(&mut self, batch: &[Example<'_>], loss: &impl Loss, moment: Moment) -> Result<StepReport, NnError> {
@@ -174,13 +139,21 @@ impl<'a> Learner<'a> {
 
     /// Logits of those weights, dropout off; only of a network that tells labels.
     pub(super) fn logits(&self, encodings: &[&Encoding]) -> Result<Logits, TrainError> {
-        let Network::Labels(classifier) = self.network else { unreachable!("words are not held out; this is a bug") };
-        let Some(average) = &self.average else { return predict::logits(classifier, &self.weights, encodings, self.threads) };
+        self.with_kept(|weights| predict::logits(self.network, weights, encodings, self.threads))
+    }
+
+    /// The mean loss of a token of the right answers to the rows, where a writer learns.
+    pub(super) fn completion_loss(&self, writer: &Writer, rows: &Rows<'_>) -> Result<f64, TrainError> {
+        self.with_kept(|weights| predict::completion_loss(writer, weights, (&rows.encodings, &rows.answers), self.threads))
+    }
+
+    fn with_kept<T>(&self, what: impl FnOnce(&Weights) -> Result<T, TrainError>) -> Result<T, TrainError> {
+        let Some(average) = &self.average else { return what(&self.weights) };
         let current = self.weights.snapshot().map_err(network("weights"))?;
         self.weights.restore(&average.weights).map_err(network("average"))?;
-        let logits = predict::logits(classifier, &self.weights, encodings, self.threads);
+        let found = what(&self.weights);
         self.weights.restore(&current).map_err(network("weights"))?;
-        logits
+        found
     }
 
     /// Everything a checkpoint needs, with the best weights so far.

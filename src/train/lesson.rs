@@ -11,6 +11,7 @@ use super::distil::soften;
 use super::fit::{FitPlan, Fitted, fit};
 use super::journal::Journal;
 use super::learner::{Learner, network};
+use super::network::Network;
 use super::sets::Sets;
 use crate::model::SequenceClassifier;
 
@@ -23,15 +24,15 @@ pub(super) fn learn(ground: &Ground<'_>, plan: FitPlan<'_>, journal: &mut Journa
     let plan = FitPlan { taught, ..plan };
     let start = ground.start;
     let Some(sets) = ground.along else {
-        let learner = Learner::new(&start.network, &start.weights, plan.recipe).map_err(network("base model"))?;
+        let learner = Learner::new(start.network.network(), &start.weights, plan.recipe)?;
         return fit(&plan, learner, journal);
     };
     let wide = SequenceClassifier::new(&start.config, plan.recipe.model.pooling, sets.columns());
     let wide = wide.map_err(|source| TrainError::Config { path: "config.json".into(), source })?;
     let plan = along(plan, sets);
-    let learner = Learner::new(&wide, &start.weights, plan.recipe).map_err(network("base model"))?;
+    let learner = Learner::new(Network::Labels(&wide), &start.weights, plan.recipe)?;
     let fitted = fit(&plan, learner, journal)?;
-    let weights = fitted.weights.leading(&start.network.params()).map_err(network(plan.phase))?;
+    let weights = fitted.weights.leading(&start.network.network().params()).map_err(network(plan.phase))?;
     Ok(Fitted { weights, ..fitted })
 }
 

@@ -11,12 +11,14 @@ use super::fit::FitRecord;
 use super::groups::Groups;
 use super::held_out::HeldOut;
 use super::journal::Journal;
+use super::merge;
 use super::oof::{JudgedRows, PolicyReport, calibrate};
 use super::outcome::{Kind, Outcome};
 use super::recipe::FinalFit;
 use super::report::Drift;
 use super::split::Folds;
-use crate::bundle::{MeasuredSet, PackedWeights, ScoreReference};
+use super::written::Written;
+use crate::bundle::{AdapterFiles, MeasuredSet, PackedWeights, ScoreReference};
 use crate::decide::Decider;
 use crate::metrics::Resampling;
 use crate::nn::Snapshot;
@@ -32,6 +34,8 @@ pub(super) struct Made {
 /// What ships.
 pub(super) struct Model {
     pub(super) weights: PackedWeights,
+    /// The adapter that they hold merged, where it ships by itself too.
+    pub(super) adapter: Option<AdapterFiles>,
     pub(super) decider: Decider,
     /// The scores that the decider was fitted on, as seen out of fold.
     pub(super) scores: ScoreReference,
@@ -62,7 +66,8 @@ pub(super) fn make(
     let out_of_fold = fit_folds(ground, folds, journal)?;
     let judged = JudgedRows::new(&out_of_fold, &train.data, folds, groups)?;
     let calibration = calibrate(recipe, &judged)?;
-    let measured = claims::out_of_fold(recipe, &judged, &calibration, resampling(ground))?;
+    let mut measured = claims::out_of_fold(recipe, &judged, &calibration, resampling(ground))?;
+    measured.tuned.overall.extend(out_of_fold.written.iter().flat_map(Written::figures));
     let outcome = Outcome::cross_fitted(Kind::OutOfFold, &measured.name, recipe, &judged, &calibration.honest)?;
     outcome.write(&ground.run.join(ground.under))?;
     let share = share(&out_of_fold.records);
@@ -76,7 +81,13 @@ pub(super) fn make(
         (weights, train.data.clone())
     };
     let scores = calibration.scores(&measured.name, &judged)?;
-    let model = Model { weights: pack(&weights, recipe.bundle.precision)?, decider: calibration.decider, scores, trained };
+    let model = Model {
+        weights: pack(ground, &weights, recipe.bundle.precision)?,
+        adapter: adapter(ground, &weights)?,
+        decider: calibration.decider,
+        scores,
+        trained,
+    };
     let seen = Seen { fits, sets: vec![measured], policy: calibration.policy, drift: None, warnings: calibration.warnings };
     let mut made = Made { model, seen, share };
     let Some(dev) = dev else { return Ok(made) };
@@ -121,13 +132,23 @@ impl Made {
         let both = ground.train.join(held_out.rows)?;
         let (weights, record) = fit_whole(ground, "final", both.rows(), self.share, journal)?;
         let scores = calibration.scores(&measured.name, &judged)?;
-        self.model = Model { weights: pack(&weights, recipe.bundle.precision)?, decider: calibration.decider, scores, trained: both.data };
+        self.model = Model {
+            weights: pack(ground, &weights, recipe.bundle.precision)?,
+            adapter: adapter(ground, &weights)?,
+            decider: calibration.decider,
+            scores,
+            trained: both.data,
+        };
         self.seen.sets.push(measured);
         self.seen.fits.push(record);
         self.seen.policy = calibration.policy;
         self.seen.warnings.extend(calibration.warnings);
         Ok(())
     }
+}
+
+fn adapter(ground: &Ground<'_>, learnt: &Snapshot) -> Result<Option<AdapterFiles>, TrainError> {
+    ground.recipe.bundle.adapter.then(|| merge::files(ground, learnt)).transpose()
 }
 
 fn resampling(ground: &Ground<'_>) -> Resampling {

@@ -8,6 +8,7 @@
 //! that it was tuned on.
 
 pub mod answers;
+mod apart;
 pub mod args;
 pub mod base;
 pub mod batches;
@@ -33,6 +34,8 @@ mod lesson;
 mod make;
 mod masking;
 mod measure;
+mod merge;
+mod network;
 pub mod objective;
 mod oof;
 pub mod outcome;
@@ -47,6 +50,7 @@ mod run;
 pub mod schedule;
 pub mod scored;
 pub mod sets;
+mod shards;
 mod ship;
 pub mod split;
 pub mod stages;
@@ -56,7 +60,9 @@ mod teacher;
 pub mod tracking;
 pub mod weights;
 mod witness;
+mod written;
 
+pub use apart::{assemble, fit_fold};
 pub use checkpoint::{Best, Evaluation};
 pub use error::TrainError;
 pub use evaluate::{LabelledFile, evaluate};

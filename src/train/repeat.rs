@@ -75,14 +75,17 @@ pub(super) fn repeat(
     }
     let (mut seeds, mut runs, mut fits) = (vec![recipe.train.seed], vec![first.seen.sets.clone()], Vec::new());
     for &seed in &recipe.repeat {
-        let again = reseeded(recipe, seed);
-        let under = format!("seed-{seed}/");
-        let Made { seen, .. } = make(&Ground { recipe: &again, under: &under, ..*ground }, folds, groups, dev, journal)?;
+        let Made { seen, .. } = under(ground, seed, |ground| make(ground, folds, groups, dev, journal))?;
         seeds.push(seed);
         runs.push(seen.sets);
         fits.extend(seen.fits);
     }
     Ok((Some(Repeats { seeds, sets: spread(&runs) }), fits))
+}
+
+/// Does `what` on the ground of the repeat of this seed.
+pub(super) fn under<T>(ground: &Ground<'_>, seed: u64, what: impl FnOnce(&Ground<'_>) -> T) -> T {
+    what(&Ground { recipe: &reseeded(ground.recipe, seed), under: &format!("seed-{seed}/"), ..*ground })
 }
 
 /// The recipe under another seed, without a last fit on both files, of which nothing is measured.

@@ -9,6 +9,7 @@ use super::base::HubOptions;
 use super::cross::{Encoded, Ground};
 use super::data::Dataset;
 use super::distil::{DistilRecipe, Teacher};
+use super::fit::FitRecord;
 use super::groups::{Groups, normal_form};
 use super::identity::Identity;
 use super::journal::{Journal, Progress};
@@ -61,11 +62,19 @@ pub struct Surroundings<'a> {
 /// # Errors
 /// [`TrainError`] at the first thing that goes wrong; what was finished stays in the run folder.
 pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> Result<RunReport, TrainError> {
+    run_as(recipe, around, &|_, _, _| Ok(()), out)
+}
+
+/// Asked before the first fold is fitted: whether the run may go on.
+pub(super) type Demand = dyn Fn(&Ground<'_>, &Folds, &mut Journal<'_>) -> Result<(), TrainError>;
+
+/// The same, when `demand` lets it.
+pub(super) fn run_as(recipe: &Recipe, around: &Surroundings<'_>, demand: &Demand, out: &mut dyn Write) -> Result<RunReport, TrainError> {
     files::folder(around.run)?;
     files::write(&around.run.join("recipe.toml"), recipe.echo().as_bytes())?;
     let trackers = tracking::open(recipe, &around.tracking, around.run, (around.clock)())?;
     let mut journal = Journal::open(around.run, out, around.progress, around.clock)?.tracked_by(trackers);
-    let outcome = steps(recipe, around, &mut journal);
+    let outcome = steps(recipe, around, demand, &mut journal);
     journal.close(&match &outcome {
         Ok(_) => Ending::Finished(REPORTS.iter().map(|name| around.run.join(name)).collect()),
         Err(TrainError::Interrupted { .. }) => Ending::Stopped,
@@ -74,34 +83,74 @@ pub fn run(recipe: &Recipe, around: &Surroundings<'_>, out: &mut dyn Write) -> R
     outcome
 }
 
-fn steps(recipe: &Recipe, around: &Surroundings<'_>, journal: &mut Journal<'_>) -> Result<RunReport, TrainError> {
-    let mut inputs = Inputs::read(recipe, around, journal)?;
-    inputs.identity(recipe).own(around.run)?;
-    let (train, groups, folds) = split(recipe, around.run, &inputs.train, journal)?;
-    let stages = StageGround { recipe, run: around.run, interrupt: around.interrupt };
-    let staged = inputs.further.run_stages(&stages, &mut inputs.start, journal)?;
-    let ground = Ground {
-        recipe,
-        start: &inputs.start,
-        train: &train,
-        along: inputs.further.along.as_ref(),
-        further: &inputs.learnt(),
-        bases: &inputs.bases,
-        teacher: inputs.teacher.as_ref(),
-        run: around.run,
-        under: "",
-        interrupt: around.interrupt,
-    };
-    let dev = inputs.dev.as_ref();
-    let made = make(&ground, &folds, &groups, dev, journal)?;
-    let (repeats, more) = repeat(&ground, (&folds, &groups), dev, &made, journal)?;
+fn steps(recipe: &Recipe, around: &Surroundings<'_>, demand: &Demand, journal: &mut Journal<'_>) -> Result<RunReport, TrainError> {
+    let mut run = Run::begin(recipe, around, around.run, journal)?;
+    demand(&run.ground(around), &run.folds, journal)?;
+    let staged = run.stages(around, around.run, journal)?;
+    let ground = run.ground(around);
+    let dev = run.inputs.dev.as_ref();
+    let made = make(&ground, &run.folds, &run.groups, dev, journal)?;
+    let (repeats, more) = repeat(&ground, (&run.folds, &run.groups), dev, &made, journal)?;
     let Made { model, mut seen, .. } = made;
     seen.fits = [staged, seen.fits, more].concat();
-    seen.warnings.extend(inputs.warnings());
+    seen.warnings.extend(run.inputs.warnings());
     let (bundle, parity) = ship(&ground, model, &seen, around, journal.now())?;
     let report = RunReport { repeats, ..reported(&ground, dev, seen, &bundle, &parity) };
     publish(&report, &target(recipe, around), around.run, journal)?;
     Ok(report)
+}
+
+/// What stands before anything is fitted.
+pub(super) struct Run<'a> {
+    recipe: &'a Recipe,
+    inputs: Inputs<'a>,
+    identity: Identity,
+    /// The rows that take part.
+    train: Encoded,
+    groups: Groups,
+    pub(super) folds: Folds,
+    /// Data beside the run's own that weights have learnt from.
+    further: Vec<FurtherData>,
+}
+
+impl<'a> Run<'a> {
+    /// Reads everything, takes `home` for this run, and splits.
+    pub(super) fn begin(recipe: &'a Recipe, around: &Surroundings<'_>, home: &Path, journal: &mut Journal<'_>) -> Result<Self, TrainError> {
+        let inputs = Inputs::read(recipe, around, journal)?;
+        let identity = inputs.identity(recipe);
+        identity.own(home)?;
+        let (train, groups, folds) = split(recipe, home, &inputs.train, journal)?;
+        let further = inputs.learnt();
+        Ok(Self { recipe, inputs, identity, train, groups, folds, further })
+    }
+
+    /// Runs the stages, in `home`.
+    pub(super) fn stages(
+        &mut self,
+        around: &Surroundings<'_>,
+        home: &Path,
+        journal: &mut Journal<'_>,
+    ) -> Result<Vec<FitRecord>, TrainError> {
+        let stages = StageGround { recipe: self.recipe, run: home, interrupt: around.interrupt };
+        self.inputs.further.run_stages(&stages, &mut self.inputs.start, journal)
+    }
+
+    /// What the fits share.
+    pub(super) fn ground<'b>(&'b self, around: &'b Surroundings<'_>) -> Ground<'b> {
+        Ground {
+            recipe: self.recipe,
+            start: &self.inputs.start,
+            train: &self.train,
+            along: self.inputs.further.along.as_ref(),
+            further: &self.further,
+            bases: &self.inputs.bases,
+            teacher: self.inputs.teacher.as_ref(),
+            run: around.run,
+            identity: &self.identity,
+            under: "",
+            interrupt: around.interrupt,
+        }
+    }
 }
 
 /// What a run reads before it fits anything.
@@ -204,6 +253,7 @@ fn ship(
     let golden = place(around, &recipe.bundle.golden);
     let cargo = Cargo {
         weights: model.weights,
+        adapter: model.adapter,
         decider: model.decider,
         scores: model.scores,
         policy: &seen.policy,

@@ -5,12 +5,14 @@ use std::path::Path;
 
 use super::cross::{Ground, packed_logits};
 use super::data::Dataset;
+use super::network::Teller;
 use super::oof::PolicyReport;
 use super::recipe::{FinalFit, Recipe};
 use super::{TrainError, files};
+use crate::backend::{self, EngineKind, Options};
 use crate::bundle::{
-    BundleParts, BundleWriter, DataFingerprint, GoldenSet, MeasuredSet, PackedWeights, Provenance, ScoreReference, StagedBundle,
-    weights_location,
+    AdapterFiles, Bundle, BundleParts, BundleWriter, DataFingerprint, GoldenSet, MeasuredSet, PackedWeights, Provenance, ScoreReference,
+    StagedBundle, weights_location,
 };
 use crate::decide::Decider;
 use crate::export::{self, ParityReport};
@@ -23,6 +25,7 @@ const TOLERANCE: f64 = 1e-4;
 /// What a bundle is made of, beside the run's ground.
 pub(super) struct Cargo<'a> {
     pub(super) weights: PackedWeights,
+    pub(super) adapter: Option<AdapterFiles>,
     pub(super) decider: Decider,
     /// The rows that the weights were fitted on.
     pub(super) trained: &'a Dataset,
@@ -44,7 +47,10 @@ pub(super) fn stage(
     library: &Path,
 ) -> Result<(StagedBundle, ParityReport), TrainError> {
     let golden = golden(ground, &cargo)?;
-    let graph = export::onnx(&ground.start.network, cargo.weights.layout(), weights_location(cargo.weights.storage()))?;
+    let (graph, generation) = match &ground.start.network {
+        Teller::Head(network) => (Some(export::onnx(network, cargo.weights.layout(), weights_location(cargo.weights.storage()))?), None),
+        Teller::Writer(writer) => (None, Some(writer.generation.clone())),
+    };
     let recipe = ground.recipe;
     let parts = BundleParts {
         name: recipe.bundle.name.clone(),
@@ -58,7 +64,7 @@ pub(super) fn stage(
         config_json: ground.start.config_json.clone(),
         tokenizer_json: ground.start.tokenizer_json.clone(),
         weights: cargo.weights,
-        graph: Some(graph),
+        graph,
         decider: cargo.decider,
         threshold_policy: policy(recipe, cargo.policy),
         tolerance: TOLERANCE,
@@ -66,10 +72,19 @@ pub(super) fn stage(
         provenance: provenance(ground, cargo.trained, cargo.git),
         metrics: cargo.metrics,
         scores: Some(cargo.scores),
+        generation,
+        adapter: cargo.adapter,
     };
     let staged = BundleWriter::stage(target, &parts)?;
-    let parity = export::verify(staged.bundle(), library)?;
+    let parity = if staged.bundle().graph().is_some() { export::verify(staged.bundle(), library)? } else { alone(staged.bundle())? };
     Ok((staged, parity))
+}
+
+/// The proof for a bundle without a graph, which one engine serves.
+fn alone(bundle: &Bundle) -> Result<ParityReport, TrainError> {
+    let mut engine = backend::open(EngineKind::Candle, bundle, &Options::default())?;
+    let golden = backend::check_golden(engine.as_mut(), bundle)?;
+    Ok(ParityReport { texts: golden.texts, tolerance: bundle.tolerance(), engines: Vec::new(), max_abs_logit_difference: 0.0 })
 }
 
 fn golden(ground: &Ground<'_>, cargo: &Cargo<'_>) -> Result<GoldenSet, TrainError> {

@@ -12,14 +12,16 @@ use super::fit::{FitPlan, FitRecord, Fitted, fit};
 use super::journal::Journal;
 use super::learner::{Learner, network};
 use super::masking::Masking;
+use super::network::Network;
 use super::objective::LossRecipe;
 use super::recipe::{Recipe, Restore};
 use super::sets::{Reading, SetRecipe, Sets};
+use super::shards::Shards;
 use super::start::Start;
 use super::{TrainError, files};
 use crate::bundle::FurtherData;
 use crate::model::{MaskedLm, SequenceClassifier};
-use crate::nn::{Missing, NnError, Snapshot, Weights};
+use crate::nn::{Missing, Plan, Snapshot};
 use crate::spec::{LabelSet, SpecError};
 use crate::text::TextEncoder;
 
@@ -122,13 +124,14 @@ impl<'a> Further<'a> {
             let (weights, record) = (folder.join("weights.safetensors"), folder.join("record.json"));
             if let Some(record) = files::read_json(&record)? {
                 journal.say(&format!("{phase}: finished before, skipped"));
-                start.weights = files::read(&weights)?;
+                start.weights = Shards::Whole(files::read(&weights)?.into());
                 records.push(record);
                 continue;
             }
             let fitted = run_stage(ground, (recipe, sets), (&phase, &folder), start, journal)?;
-            start.weights = carried(start, &fitted.weights).map_err(network(&phase))?;
-            files::write(&weights, &start.weights)?;
+            let carried = carried(start, &fitted.weights)?;
+            files::write(&weights, &carried)?;
+            start.weights = Shards::Whole(carried.into());
             files::write_json(&record, &fitted.record)?;
             Checkpoints::new(&folder).clear()?;
             records.push(fitted.record);
@@ -164,11 +167,11 @@ fn run_stage(
     let refused = |source| TrainError::Config { path: "config.json".into(), source };
     if plan.words.is_some() {
         let model = MaskedLm::new(&start.config).map_err(refused)?;
-        let learner = Learner::words(&model, &start.weights, &recipe).map_err(network(phase))?;
+        let learner = Learner::new(Network::Words(&model), &start.weights, &recipe)?;
         return fit(&plan, learner, journal);
     }
     let classifier = SequenceClassifier::new(&start.config, recipe.model.pooling, sets.columns()).map_err(refused)?;
-    let learner = Learner::new(&classifier, &start.weights, &recipe).map_err(network(phase))?;
+    let learner = Learner::new(Network::Labels(&classifier), &start.weights, &recipe)?;
     fit(&plan, learner, journal)
 }
 
@@ -189,10 +192,13 @@ fn derived(run: &Recipe, stage: &StageRecipe) -> Result<Recipe, SpecError> {
 }
 
 /// The start's checkpoint with every tensor of the encoder as the stage left it.
-fn carried(start: &Start, trained: &Snapshot) -> Result<Vec<u8>, NnError> {
-    let head = start.network.head_params();
+fn carried(start: &Start, trained: &Snapshot) -> Result<Vec<u8>, TrainError> {
+    let (params, head) = (start.network.head().params(), start.network.head().head_params());
     let missing = Missing::Replace { seed: 0, fresh: &head };
-    let mut carried = Weights::from_safetensors(&start.weights, &start.network.params(), missing)?.snapshot()?;
-    carried.replace(trained, |name| head.iter().all(|spec| spec.name != name))?;
-    carried.to_safetensors()
+    let weights = start.weights.weights(&params, missing, &Plan::trained())?;
+    let carried = weights.snapshot().and_then(|mut carried| {
+        carried.replace(trained, |name| head.iter().all(|spec| spec.name != name))?;
+        carried.to_safetensors()
+    });
+    carried.map_err(network("stage"))
 }

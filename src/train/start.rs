@@ -6,28 +6,28 @@
 
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
-use super::base::{self, BaseFolder, BaseSpec, HubOptions, TokenizerFile, WeightsFormat};
+use super::base::{self, BaseError, BaseFolder, BaseSpec, HubOptions, TokenizerFile};
 use super::cross::Encoded;
 use super::data::Dataset;
 use super::distil::{DistilRecipe, Teacher};
-use super::learner::network;
-use super::recipe::{ModelRecipe, Recipe, locate};
+use super::network::{Teller, Writer};
+use super::recipe::{Asked, GenerationRecipe, ModelRecipe, Recipe, locate};
+use super::shards::Shards;
 use super::{TrainError, files};
-use crate::bundle::{BaseModel, Bundle, FurtherData, is_bundle};
-use crate::model::{ModelConfig, SequenceClassifier};
-use crate::nn::{join_safetensors, pickle_to_safetensors};
-use crate::text::{TextEncoder, bert_tokenizer_json, roberta_tokenizer_json};
+use crate::bundle::{BaseModel, Bundle, FurtherData, Generation, is_bundle};
+use crate::model::{CausalLm, ModelConfig, SequenceClassifier};
+use crate::text::{ChatTemplate, ChatTurns, LabelSpelling, Prompt, TextEncoder, bert_tokenizer_json, roberta_tokenizer_json};
+
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+const CHAT_TEMPLATE: &str = "chat_template.jinja";
 
 /// A base model, read and checked against the recipe.
 pub(super) struct Start {
     pub(super) config: ModelConfig,
     pub(super) config_json: Vec<u8>,
     pub(super) tokenizer_json: Vec<u8>,
-    /// One safetensors file, with the checkpoint's own names.
-    pub(super) weights: Vec<u8>,
-    pub(super) network: SequenceClassifier,
+    pub(super) weights: Shards,
+    pub(super) network: Teller,
     pub(super) encoder: TextEncoder,
     /// What it is; its revision is the hub's commit, a bundle's id, or the hash of the weights.
     pub(super) base: BaseModel,
@@ -39,30 +39,84 @@ pub(super) struct Start {
 struct Checkpoint {
     config: (PathBuf, Vec<u8>),
     tokenizer: (PathBuf, Vec<u8>),
-    weights: Vec<u8>,
+    weights: Shards,
     base: BaseModel,
     learnt: Vec<FurtherData>,
 }
 
 /// Reads the recipe's base model.
 pub(super) fn start(recipe: &Recipe, current: &Path, recipe_folder: &Path, hub: &HubOptions) -> Result<Start, TrainError> {
-    let checkpoint = match placed(recipe, current, recipe_folder)? {
-        BaseSpec::Folder(path) if is_bundle(&path) => bundled(recipe, &path)?,
-        spec => published(recipe, &base::resolve(&spec, hub)?)?,
+    let spec = placed(recipe, current, recipe_folder)?;
+    let checkpoint = match &spec {
+        BaseSpec::Folder(path) if is_bundle(path) => bundled(recipe, path)?,
+        spec => published(recipe, &base::resolve(spec, hub)?)?,
     };
     let (path, config_json) = checkpoint.config;
-    let refused = |source| TrainError::Config { path: path.clone(), source };
-    let config = ModelConfig::from_json(&String::from_utf8_lossy(&config_json)).map_err(refused)?;
-    let network = SequenceClassifier::new(&config, recipe.model.pooling, recipe.data.labels.len()).map_err(refused)?;
+    let config = ModelConfig::from_json(&String::from_utf8_lossy(&config_json))
+        .map_err(|source| TrainError::Config { path: path.clone(), source })?;
     let (tokenizer, tokenizer_json) = checkpoint.tokenizer;
-    let encoder = TextEncoder::from_json(&tokenizer_json, recipe.data.normalization, recipe.model.max_length)?;
+    let (network, encoder) = match &recipe.generation {
+        Some(generation) => {
+            let prompt = prompt(generation, recipe, &|name| base::beside(&spec, name, hub))?;
+            writer(
+                recipe,
+                &config,
+                (&path, &tokenizer_json),
+                Generation { prompt, beams: generation.beams, negligible: generation.negligible },
+            )?
+        }
+        None => {
+            let network = SequenceClassifier::new(&config, recipe.model.pooling, recipe.data.labels.len());
+            let encoder = TextEncoder::from_json(&tokenizer_json, recipe.data.normalization, recipe.model.max_length)?;
+            (Teller::Head(Box::new(network.map_err(|source| TrainError::Config { path: path.clone(), source })?)), encoder)
+        }
+    };
     let fits = |what: &str, most: usize, found: usize| {
         if found <= most { Ok(()) } else { Err(TrainError::Fit { what: what.to_owned(), expected: most, found }) }
     };
-    fits("tokens of model.max_length", config.max_positions(), recipe.model.max_length)?;
+    let answer = if let Teller::Writer(writer) = &network { writer.spelling.longest() } else { 0 };
+    fits(
+        if answer == 0 { "tokens of model.max_length" } else { "tokens of model.max_length and the longest answer" },
+        config.max_positions(),
+        recipe.model.max_length + answer,
+    )?;
     fits(&format!("entries of the tokenizer {}", tokenizer.display()), config.vocabulary(), encoder.vocabulary())?;
     let Checkpoint { weights, base, learnt, .. } = checkpoint;
     Ok(Start { config, config_json, tokenizer_json, weights, network, encoder, base, learnt })
+}
+
+/// What the recipe asks, made with the checkpoint's chat template where it wants that.
+fn prompt(
+    generation: &GenerationRecipe,
+    recipe: &Recipe,
+    beside: &dyn Fn(&str) -> Result<Option<PathBuf>, BaseError>,
+) -> Result<Prompt, TrainError> {
+    let labels = &recipe.data.labels;
+    let prompt = match &generation.asked {
+        Asked::Plain { prompt, end } => Prompt::plain(prompt, labels, end)?,
+        Asked::Chat { prompt, system, date, variables, end } => {
+            let text = |path: PathBuf| files::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            let missing = || BaseError::Missing { place: recipe.model.base.clone(), expected: TOKENIZER_CONFIG.to_owned() };
+            let config = text(beside(TOKENIZER_CONFIG)?.ok_or_else(missing)?)?;
+            let own = beside(CHAT_TEMPLATE)?.map(text).transpose()?;
+            let turns = ChatTurns { system: system.clone(), user: prompt.clone(), date: date.clone(), variables: variables.clone() };
+            Prompt::chat(&ChatTemplate::new(&config, own.as_deref())?, &turns, labels, end.as_deref())?
+        }
+    };
+    Ok(prompt.with_markers(generation.markers.clone()))
+}
+
+/// A language model that writes the labels, and the encoder that asks it.
+fn writer(
+    recipe: &Recipe,
+    config: &ModelConfig,
+    (path, tokenizer_json): (&Path, &[u8]),
+    generation: Generation,
+) -> Result<(Teller, TextEncoder), TrainError> {
+    let network = CausalLm::new(config).map_err(|source| TrainError::Config { path: path.to_owned(), source })?;
+    let encoder = TextEncoder::with_prompt(tokenizer_json, recipe.data.normalization, recipe.model.max_length, &generation.prompt)?;
+    let spelling = LabelSpelling::new(&encoder, &recipe.data.labels)?;
+    Ok((Teller::Writer(Box::new(Writer { network, context: config.max_positions(), spelling, generation })), encoder))
 }
 
 /// Reads the base models that the recipe's teachers begin with.
@@ -114,7 +168,7 @@ fn bundled(recipe: &Recipe, path: &Path) -> Result<Checkpoint, TrainError> {
     Ok(Checkpoint {
         config: (path.join("config.json"), bundle.config_json().as_bytes().to_vec()),
         tokenizer: (tokenizer.clone(), files::read(&tokenizer)?),
-        weights: bundle.weights_fp32().to_vec(),
+        weights: Shards::Whole(bundle.weights_fp32()),
         base: BaseModel {
             name: format!("{} {}", bundle.name(), bundle.version()),
             revision: bundle.id().to_owned(),
@@ -126,30 +180,16 @@ fn bundled(recipe: &Recipe, path: &Path) -> Result<Checkpoint, TrainError> {
 
 /// A checkpoint of Hugging Face's layout.
 fn published(recipe: &Recipe, folder: &BaseFolder) -> Result<Checkpoint, TrainError> {
-    let stored = folder.weights().iter().map(|path| files::read(path)).collect::<Result<Vec<_>, _>>()?;
-    let digest = || stored.iter().fold(Sha256::new(), |hasher, file| hasher.chain_update(file)).finalize();
-    let revision = folder.commit().map_or_else(|| format!("sha256:{:x}", digest()), str::to_owned);
+    let weights = Shards::Files { paths: folder.weights().to_vec(), format: folder.format() };
+    let revision = folder.commit().map_or_else(|| weights.digest(), |commit| Ok(commit.to_owned()))?;
     let (tokenizer_json, tokenizer) = tokenizer(folder)?;
     Ok(Checkpoint {
         config: (folder.config().to_owned(), files::read(folder.config())?),
         tokenizer: (tokenizer, tokenizer_json),
-        weights: weights(folder, stored)?,
+        weights,
         base: BaseModel { name: recipe.model.name.clone(), revision, licence: recipe.model.licence.clone() },
         learnt: Vec::new(),
     })
-}
-
-/// The files of the weights as one safetensors file.
-fn weights(folder: &BaseFolder, mut stored: Vec<Vec<u8>>) -> Result<Vec<u8>, TrainError> {
-    if folder.format() == WeightsFormat::Pickle {
-        for (bytes, path) in stored.iter_mut().zip(folder.weights()) {
-            *bytes = pickle_to_safetensors(bytes).map_err(network(&path.display().to_string()))?;
-        }
-    }
-    if let [_] = stored[..] {
-        return Ok(stored.remove(0));
-    }
-    join_safetensors(&stored).map_err(network("the base model's weights"))
 }
 
 fn placed(recipe: &Recipe, current: &Path, recipe_folder: &Path) -> Result<BaseSpec, TrainError> {

@@ -230,7 +230,7 @@ fn files_that_disagree_with_the_manifest_are_refused() {
     let config = |case: &str, saying: &str, edit: &dyn Fn(&mut Value)| {
         check(case, Precision::Fp32, "config.json", saying, |path| edit_json(path, "config.json", edit));
     };
-    config("another family", "unknown variant", &|c| c["model_type"] = "llama".into());
+    config("another family", "unknown variant", &|c| c["model_type"] = "mamba".into());
     config("ill-typed size", "invalid type", &|c| c["vocab_size"] = "many".into());
     config("no object", "line 1", &|c| *c = json!([[[]]]));
     check("depth", Precision::Fp32, "config.json", "line 1", |path| {

@@ -3,15 +3,14 @@
 //! poolings.
 
 use limbic::model::{ModelConfig, SequenceClassifier};
-use limbic::nn::{AdamW, Eager, Gradients, Missing, Mode, Rows, StepOptions, Stepper, Weights};
+use limbic::nn::{Eager, Gradients, Missing, Mode, Rows, Weights};
 use limbic::spec::Pooling;
 use serde::Deserialize;
 
-use crate::nn_support::{Found, POOLINGS, Settings, Tiny, cases, close, close_number, formula_head, norm, with_values};
+use crate::nn_support::{
+    DECODERS, Found, Lesson, POOLINGS, RELATIVE, Settings, Tiny, cases, close, close_number, formula_head, norm, with_values,
+};
 use crate::support::{base_model, fixture};
-
-/// As far as fp32 summed in another order may stray.
-const RELATIVE: f64 = 1e-4;
 
 /// The bias of a key moves every score of a row alike, so its true gradient is zero and what both
 /// sides compute is rounding; a floor relative to the whole gradient lets it pass.
@@ -26,31 +25,6 @@ fn logits(classifier: &SequenceClassifier, weights: &Weights, settings: &Setting
     let (ids, offsets) = settings.ragged();
     let mut ops = Eager::new(weights, Mode::Eval, &ids, &offsets).unwrap();
     classifier.forward(&mut ops).unwrap().to_vec().unwrap()
-}
-
-/// Loss and gradients over all texts, in two shards of several passes.
-fn gradients(classifier: &SequenceClassifier, weights: &Weights, settings: &Settings) -> (f64, Stepper) {
-    let mut stepper = Stepper::new(weights, 2, 16).unwrap();
-    let loss =
-        stepper.gradients(weights, &|ops: &mut Eager<'_>| classifier.forward(ops), &settings.loss(), &settings.examples(), 1).unwrap();
-    (loss, stepper)
-}
-
-/// The steps of the fixture; the weights end as the reference's.
-fn check_steps(what: &str, classifier: &SequenceClassifier, weights: &Weights, settings: &Settings, found: &Found) {
-    let mut optimizer = AdamW::new(weights, settings.adamw()).unwrap();
-    let mut stepper = Stepper::new(weights, 2, 64).unwrap();
-    let examples = settings.examples();
-    let half = examples.len() / 2;
-    let network = |ops: &mut Eager<'_>| classifier.forward(ops);
-    assert_eq!(settings.learning_rates.len(), 10);
-    for (step, &learning_rate) in settings.learning_rates.iter().enumerate() {
-        let batch = if step % 2 == 0 { &examples[..half] } else { &examples[half..] };
-        let options = StepOptions { learning_rate, clip: Some(settings.clip), seed: step as u64 };
-        let report = stepper.step(weights, &mut optimizer, &network, &settings.loss(), batch, options).unwrap();
-        close_number(&format!("{what}: loss of step {step}"), report.loss, found.losses[step], RELATIVE);
-        close_number(&format!("{what}: norm of step {step}"), report.gradient_norm, found.norms[step], 10.0 * RELATIVE);
-    }
 }
 
 /// One family's tiny model with one pooling, against everything that transformers found.
@@ -69,7 +43,9 @@ fn check_tiny(family: &str, pooling: Pooling) {
     };
     close_logits("logits", &weights);
 
-    let (loss, stepper) = gradients(&classifier, &weights, &tiny.settings);
+    let settings = &tiny.settings;
+    let lesson = Lesson::new(|ops| classifier.forward(ops), settings.loss(), settings.examples());
+    let (loss, stepper) = lesson.gradients(&weights);
     close_number("loss", loss, tiny.found(pooling).loss, RELATIVE);
     let whole = stepper.sum().norm();
     let mut seen = 0;
@@ -80,13 +56,25 @@ fn check_tiny(family: &str, pooling: Pooling) {
     }
     assert_eq!(seen, weights.names().len());
 
-    check_steps(&format!("{family}, {name}"), &classifier, &weights, &tiny.settings, tiny.found(pooling));
+    lesson.check_steps(&format!("{family}, {name}"), &weights, settings, tiny.found(pooling));
     close_logits("logits_after", &weights);
 }
 
 #[test]
 fn tiny_models_are_those_of_transformers() {
     assert_eq!(cases().map(|(family, pooling)| check_tiny(family, pooling)).count(), 9);
+}
+
+#[test]
+fn tiny_decoders_are_those_of_transformers() {
+    let mut seen = 0;
+    for (family, poolings) in DECODERS {
+        for &pooling in poolings {
+            check_tiny(family, pooling);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 10);
 }
 
 #[derive(Deserialize)]
@@ -164,14 +152,16 @@ fn real_minilm_is_that_of_transformers() {
         }
         close("logits", &logits(&classifier, &weights, &real.settings), &expected.logits.concat(), RELATIVE, 0.0);
 
-        let (loss, stepper) = gradients(&classifier, &weights, &real.settings);
+        let settings = &real.settings;
+        let lesson = Lesson::new(|ops| classifier.forward(ops), settings.loss(), settings.examples());
+        let (loss, stepper) = lesson.gradients(&weights);
         close_number("loss", loss, expected.found.loss, RELATIVE);
         assert_eq!(expected.gradients.len(), weights.names().len());
         for (name, sampled) in &expected.gradients {
             check_sampled(name, &weights, stepper.sum(), sampled);
         }
 
-        check_steps(name, &classifier, &weights, &real.settings, &expected.found);
+        lesson.check_steps(name, &weights, settings, &expected.found);
         close("logits after", &logits(&classifier, &weights, &real.settings), &expected.logits_after.concat(), 10.0 * RELATIVE, 0.0);
     }
 }

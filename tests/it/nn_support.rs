@@ -1,9 +1,11 @@
-//! Fixtures of `scripts/fixtures/bert.py` and `families.py`, and how numbers are compared with them.
+//! Fixtures of `scripts/fixtures/bert.py`, `families.py` and `decoders.py`, and how numbers are compared with them.
 
 use std::collections::BTreeMap;
 
 use limbic::model::{ModelConfig, SequenceClassifier};
-use limbic::nn::{AdamWConfig, BinaryCrossEntropy, Example, Missing, ParamSpec, Weights};
+use limbic::nn::{
+    AdamW, AdamWConfig, BinaryCrossEntropy, Eager, Example, Loss, Missing, NnError, ParamSpec, Rows, StepOptions, Stepper, Weights,
+};
 use limbic::spec::Pooling;
 use safetensors::SafeTensors;
 use serde::Deserialize;
@@ -58,6 +60,44 @@ pub fn ragged(texts: &[Vec<u32>]) -> (Vec<u32>, Vec<u32>) {
     (texts.concat(), offsets)
 }
 
+/// As far as fp32 summed in another order may stray.
+pub const RELATIVE: f64 = 1e-4;
+
+/// A network, what it is asked, and what its answers cost.
+pub struct Lesson<'a, N, L> {
+    network: N,
+    loss: L,
+    examples: Vec<Example<'a>>,
+}
+
+impl<'a, N: Fn(&mut Eager<'_>) -> Result<Rows, NnError> + Sync, L: Loss> Lesson<'a, N, L> {
+    pub fn new(network: N, loss: L, examples: Vec<Example<'a>>) -> Self {
+        Self { network, loss, examples }
+    }
+
+    /// Loss and gradients over all texts, in two shards of several passes.
+    pub fn gradients(&self, weights: &Weights) -> (f64, Stepper) {
+        let mut stepper = Stepper::new(weights, 2, 16).unwrap();
+        let loss = stepper.gradients(weights, &self.network, &self.loss, &self.examples, 1).unwrap();
+        (loss, stepper)
+    }
+
+    /// The steps of the fixture; the weights end as the reference's.
+    pub fn check_steps(&self, what: &str, weights: &Weights, settings: &Settings, found: &Found) {
+        let mut optimizer = AdamW::new(weights, settings.adamw()).unwrap();
+        let mut stepper = Stepper::new(weights, 2, 64).unwrap();
+        let half = self.examples.len() / 2;
+        assert_eq!(settings.learning_rates.len(), 10);
+        for (step, &learning_rate) in settings.learning_rates.iter().enumerate() {
+            let batch = if step % 2 == 0 { &self.examples[..half] } else { &self.examples[half..] };
+            let options = StepOptions { learning_rate, clip: Some(settings.clip), seed: step as u64 };
+            let report = stepper.step(weights, &mut optimizer, &self.network, &self.loss, batch, options).unwrap();
+            close_number(&format!("{what}: loss of step {step}"), report.loss, found.losses[step], RELATIVE);
+            close_number(&format!("{what}: norm of step {step}"), report.gradient_norm, found.norms[step], 10.0 * RELATIVE);
+        }
+    }
+}
+
 /// What transformers found for one pooling.
 #[derive(Deserialize)]
 pub struct Found {
@@ -72,12 +112,26 @@ struct TinyHeader {
     settings: Settings,
     config: serde_json::Value,
     found: BTreeMap<String, Found>,
+    /// Decoders: what is asked about each token, for a language model.
+    #[serde(default)]
+    words: Vec<Vec<Option<u32>>>,
+    /// Decoders: the adapter's configuration as peft writes it.
+    #[serde(default)]
+    peft: serde_json::Value,
+    /// Qwen 2: a configuration in which tokens see what stands behind them.
+    #[serde(default)]
+    both_ways: serde_json::Value,
 }
 
 /// A tiny random model, all its numbers known.
 pub struct Tiny {
     pub settings: Settings,
     pub config: ModelConfig,
+    /// The configuration as it was read.
+    pub config_json: serde_json::Value,
+    pub words: Vec<Vec<Option<u32>>>,
+    pub peft: serde_json::Value,
+    pub both_ways: serde_json::Value,
     found: BTreeMap<String, Found>,
     tensors: BTreeMap<String, Vec<f32>>,
     bytes: Vec<u8>,
@@ -94,6 +148,15 @@ pub const FAMILIES: [(&str, &[Pooling]); 4] = [
     ("modernbert", &[Pooling::ClsGeluNorm, Pooling::MeanGeluNorm, Pooling::Mean]),
 ];
 
+/// Every family of decoders with a fixture, and its poolings.
+pub const DECODERS: [(&str, &[Pooling]); 5] = [
+    ("llama", &[Pooling::LastToken, Pooling::Mean]),
+    ("qwen2", &[Pooling::LastToken, Pooling::Mean]),
+    ("qwen3", &[Pooling::LastToken, Pooling::Mean]),
+    ("gemma", &[Pooling::LastToken, Pooling::Mean]),
+    ("gemma2", &[Pooling::LastToken, Pooling::Mean]),
+];
+
 /// Every family with every pooling it has: nine.
 pub fn cases() -> impl Iterator<Item = (&'static str, Pooling)> {
     FAMILIES.iter().flat_map(|(family, poolings)| poolings.iter().map(move |pooling| (*family, *pooling)))
@@ -105,12 +168,16 @@ impl Tiny {
         Self::of("bert")
     }
 
-    /// The model of one of [`FAMILIES`].
+    /// The model of one of [`FAMILIES`] or [`DECODERS`].
     pub fn of(family: &str) -> Self {
         let bytes = std::fs::read(fixture(&format!("{family}_tiny.safetensors"))).unwrap();
         let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
         let header: TinyHeader = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["fixture"]).unwrap();
-        let script = if family == "bert" { "scripts/fixtures/bert.py" } else { "scripts/fixtures/families.py" };
+        let script = match family {
+            "bert" => "scripts/fixtures/bert.py",
+            _ if DECODERS.iter().any(|(decoder, _)| *decoder == family) => "scripts/fixtures/decoders.py",
+            _ => "scripts/fixtures/families.py",
+        };
         assert_eq!(header.settings.made_by, script);
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let single = |data: &[u8]| data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
@@ -118,6 +185,10 @@ impl Tiny {
         Self {
             settings: header.settings,
             config: ModelConfig::from_json(&header.config.to_string()).unwrap(),
+            config_json: header.config,
+            words: header.words,
+            peft: header.peft,
+            both_ways: header.both_ways,
             found: header.found,
             tensors,
             bytes,
@@ -134,13 +205,23 @@ impl Tiny {
 
     /// The weights as a checkpoint of their own, named as the network names them.
     pub fn checkpoint(&self) -> Vec<u8> {
+        self.file("weights.")
+    }
+
+    /// The tensors whose names begin so, without that, as a file of their own.
+    pub fn file(&self, prefix: &str) -> Vec<u8> {
         let file = SafeTensors::deserialize(&self.bytes).unwrap();
-        let views = file.iter().filter_map(|(name, view)| Some((name.strip_prefix("weights.")?.to_owned(), view)));
+        let views = file.iter().filter_map(|(name, view)| Some((name.strip_prefix(prefix)?.to_owned(), view)));
         safetensors::serialize(views, None).unwrap()
     }
 
     pub fn found(&self, pooling: Pooling) -> &Found {
-        &self.found[pooling.name()]
+        self.found_of(pooling.name())
+    }
+
+    /// What was found for a pooling, or for another part of the fixture.
+    pub fn found_of(&self, part: &str) -> &Found {
+        &self.found[part]
     }
 
     pub fn tensor(&self, name: &str) -> &[f32] {

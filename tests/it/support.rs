@@ -56,6 +56,18 @@ pub fn data(test: &str) -> Option<PathBuf> {
     None
 }
 
+/// The folder of small published weights and tokenizers: LIMBIC_WEIGHTS, or `../shared/weights` beside the
+/// repository. When it is absent, says that `test` skips and returns nothing.
+pub fn weights(test: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("LIMBIC_WEIGHTS").filter(|value| !value.is_empty());
+    let folder = named.map_or_else(|| repo_root().join("../shared/weights"), PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    skip(test, &format!("{} is absent (LIMBIC_WEIGHTS names another folder)", folder.display()));
+    None
+}
+
 /// Says aloud that `test` did not run, and why. Runners hide what a passing test prints, so the
 /// line also goes to the file that LIMBIC_SKIP_LOG names, which `scripts/test` prints and counts.
 pub fn skip(test: &str, why: &str) {

@@ -24,6 +24,7 @@ use limbic::nn::{Init, Missing, ParamSpec, Weights};
 use limbic::spec::{Activation, LabelSet, Pooling, Precision, Task};
 use limbic::text::{Batch, Encoding, Normalization, TextEncoder, read_tokenizer_json};
 
+use super::nn_support::Tiny;
 use super::support::{fixture, onnxruntime};
 
 pub const LABELS: [&str; 3] = ["joy", "sadness", "anger"];
@@ -86,9 +87,21 @@ const FAMILIES: [(&str, &[Pooling]); 4] = [
     ("tiny-modernbert", &[Pooling::ClsGeluNorm, Pooling::MeanGeluNorm, Pooling::Mean]),
 ];
 
-/// Every family with every pooling it has: nine.
+/// Decoders, of the sizes of their fixtures but with the tokenizer and the vocabulary of stories260K.
+pub const DECODERS: [(&str, &[Pooling]); 5] = [
+    ("llama", &[Pooling::LastToken, Pooling::Mean]),
+    ("qwen2", &[Pooling::LastToken]),
+    ("qwen3", &[Pooling::LastToken]),
+    ("gemma", &[Pooling::LastToken]),
+    ("gemma2", &[Pooling::LastToken]),
+];
+
+/// How many [`cases`] there are.
+pub const CASES: usize = 9 + 6;
+
+/// Every encoder with every pooling it has, and every decoder.
 pub fn cases() -> impl Iterator<Item = (&'static str, Pooling)> {
-    FAMILIES.iter().flat_map(|(family, poolings)| poolings.iter().map(move |pooling| (*family, *pooling)))
+    FAMILIES.iter().chain(&DECODERS).flat_map(|(family, poolings)| poolings.iter().map(move |pooling| (*family, *pooling)))
 }
 
 /// Everything the tiny bundle is made of.
@@ -104,12 +117,22 @@ pub fn parts_of(family: &'static str, pooling: Pooling, precision: Precision) ->
 }
 
 fn make(family: &'static str, pooling: Pooling, precision: Precision) -> BundleParts {
-    let folder = fixture(family);
-    let config_json = fs::read(folder.join("config.json")).unwrap();
-    let tokenizer_json = read_tokenizer_json(&folder).unwrap();
+    let (config_json, tokenizer_json) = if DECODERS.iter().any(|(decoder, _)| *decoder == family) {
+        decoder(family)
+    } else {
+        let folder = fixture(family);
+        (fs::read(folder.join("config.json")).unwrap(), read_tokenizer_json(&folder).unwrap())
+    };
     let network = network(&config_json, pooling, LABELS.len());
     let weights = random_weights(&network.params(), 7);
     with_golden(Seed { name: "tiny", config_json, tokenizer_json, pooling, max_length: MAX_LENGTH }, &network, &weights, precision)
+}
+
+/// Configuration and tokenizer of one of [`DECODERS`].
+fn decoder(family: &str) -> (Vec<u8>, Vec<u8>) {
+    let mut config = Tiny::of(family).config_json;
+    (config["vocab_size"], config["max_position_embeddings"]) = (512.into(), 64.into());
+    (config.to_string().into_bytes(), fs::read(fixture("stories260K/tokenizer.json")).unwrap())
 }
 
 /// The network that a configuration and a pooling give.
@@ -175,6 +198,8 @@ pub fn with_golden(seed: Seed, network: &SequenceClassifier, weights: &[u8], pre
         provenance: provenance(),
         metrics: vec![measured()],
         scores: Some(scores(network.labels())),
+        generation: None,
+        adapter: None,
     };
     parts.golden = answered(&parts);
     parts
@@ -242,7 +267,7 @@ pub fn random_weights(specs: &[ParamSpec], seed: u64) -> Vec<u8> {
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = specs
         .iter()
         .map(|spec| {
-            let head = spec.name.starts_with("classifier");
+            let head = spec.name.starts_with("classifier") || spec.name.starts_with("score");
             let count: usize = spec.shape.iter().product();
             let mut value = || match spec.init {
                 Init::Normal(_) if head => 0.6 * normal(),

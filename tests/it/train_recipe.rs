@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use limbic::nn::{Storage, Targets};
 use limbic::spec::{Pooling, Precision};
 use limbic::train::objective::LossKind;
 use limbic::train::recipe::{Averaging, FinalFit, Recipe, Split, locate};
@@ -45,6 +46,11 @@ fn what_is_left_out_is_filled_in() {
     assert_eq!((recipe.loss.kind, recipe.loss.weighting, recipe.loss.smoothing), (LossKind::CrossEntropy, Weighting::None, 0.0));
     assert_eq!((recipe.optimizer.head_lr, recipe.optimizer.layer_decay), (recipe.optimizer.lr, 1.0));
     assert_eq!((recipe.train.averaging, recipe.bundle.precision), (Averaging::None, Precision::Fp32));
+    assert_eq!((recipe.adapter, recipe.storage, recipe.generation, recipe.train.checkpointing), (None, Storage::F32, None, false));
+    let writes = load(&["generation.prompt={text}", "generation.end=<end>"]).unwrap();
+    assert_eq!((writes.model.pooling, writes.generation.unwrap().beams), (Pooling::LastToken, 64));
+    let adapted = load(&["adapter.rank=8", "adapter.alpha=16", "quantization.storage=nf4"]).unwrap();
+    assert_eq!((adapted.storage, adapted.adapter.unwrap().targets), (Storage::Nf4 { double: true }, Targets::AllLinear));
 }
 
 #[test]
@@ -73,7 +79,7 @@ fn overrides_are_typed_by_toml() {
 
 #[test]
 fn the_echo_reads_back_to_the_same_recipe() {
-    let variants: [&[&str]; 17] = [
+    let variants: [&[&str]; 20] = [
         &[],
         &["loss.weighting=class_weight", "schedule.kind=cosine", "schedule.warmup=0.1", "data.dev=dev.jsonl", "data.rows=100"],
         &["loss.weighting=pos_weight", "loss.cap=8.0", "schedule.kind=plateau", "schedule.warmup=7", "train.ema=0.999"],
@@ -98,6 +104,32 @@ fn the_echo_reads_back_to_the_same_recipe() {
         &["loss.kind=asymmetric", "loss.gamma_positive=1.0", "loss.gamma_negative=3.0", "loss.margin=0.1", "loss.weighting=pos_weight"],
         &["distil.teacher=self", "distil.weight=0.7", "distil.folds=4", "distil.temperature=2.0"],
         &["distil.teacher=runs/teacher", "distil.weight=1.0", "distil.calibrated=true"],
+        &[
+            "adapter.rank=8",
+            "adapter.alpha=16",
+            "adapter.dropout=0.1",
+            "adapter.targets=[\"q_proj\", \"v_proj\"]",
+            "adapter.bias=lora_only",
+            "adapter.rs_lora=true",
+            "quantization.storage=nf4",
+            "train.checkpointing=true",
+        ],
+        &[
+            "adapter.rank=8",
+            "adapter.alpha=16",
+            "quantization.storage=int8",
+            "generation.prompt=\"{labels} of {text}:\"",
+            "generation.end=<end>",
+            "generation.beams=8",
+        ],
+        &[
+            "generation.chat=true",
+            "generation.prompt={text}",
+            "generation.system=List {labels}.",
+            "generation.date=2024-12-07",
+            "generation.variables.enable_thinking=false",
+            "generation.markers=[\"<turn>\"]",
+        ],
     ];
     for overrides in variants {
         let recipe = load(overrides).unwrap();
@@ -239,6 +271,47 @@ fn wrong_recipes_are_refused() {
     assert_eq!(parse("train = 3", &[]).unwrap_err(), "train: expected a section of keys, found a value");
     let missing = Recipe::load(Path::new("no/recipe.toml"), &[]).unwrap_err().to_string();
     assert!(missing.starts_with("no/recipe.toml: expected a readable recipe: "), "{missing}");
+}
+
+#[test]
+fn adapters_and_prompts_that_cannot_be_are_refused() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["adapter.rank=8"], "adapter.alpha is missing: what the adapter is scaled by"),
+        (&["adapter.rank=0", "adapter.alpha=1"], "adapter.rank is 0: expected at least 1"),
+        (&["adapter.rank=8", "adapter.alpha=1", "adapter.targets=all"], "adapter.targets is all: expected \"all-linear\", or a list"),
+        (&["adapter.rank=8", "adapter.alpha=1", "adapter.dropout=1.0"], "adapter.dropout is 1: expected a number in [0, 1)"),
+        (&["adapter.dora=true"], "unknown recipe key adapter.dora"),
+        (&["quantization.storage=nf4"], "quantization.storage is set: expected no value unless there is an [adapter]"),
+        (
+            &["adapter.rank=8", "adapter.alpha=1", "quantization.storage=int8", "quantization.double=true"],
+            "quantization.double is set: expected no value unless quantization.storage is nf4",
+        ),
+        (
+            &["adapter.rank=8", "adapter.alpha=1", "distil.teacher=self", "distil.weight=0.5"],
+            "distil is set: expected no value unless there is no [adapter]",
+        ),
+        (&["generation.end=<end>"], "generation.prompt is missing: what the model is asked"),
+        (
+            &["generation.prompt=a text", "generation.end=<end>"],
+            "generation.prompt is one that holds it 0 times: expected a prompt that holds {text} once",
+        ),
+        (&["generation.prompt={text}"], "generation.end is missing: the control token that ends an answer"),
+        (
+            &["generation.prompt={text}", "generation.end=<end>", "generation.date=2024-12-07"],
+            "generation.date is set: expected no value unless generation.chat is true",
+        ),
+        (
+            &["generation.prompt={text}", "generation.end=<end>", "loss.weighting=pos_weight"],
+            "loss is set: expected no value unless there is no [generation]",
+        ),
+        (&["generation.prompt={text}", "generation.end=<end>", "model.pooling=mean"], "model.pooling is Mean: expected last_token"),
+        (&["generation.prompt={text}", "generation.end=<end>", "generation.beams=0"], "generation.beams is 0: expected 1 to 4096"),
+    ];
+    for (overrides, expected) in cases {
+        let found = load(overrides).unwrap_err();
+        assert!(found.contains(expected), "{overrides:?}: {found}");
+    }
+    assert_eq!(cases.len(), 15);
 }
 
 #[test]

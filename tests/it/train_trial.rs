@@ -1,6 +1,7 @@
 //! Runs of smoke recipes for tests: a folder, what is put into the recipe, and what the run said.
 
 use std::cell::Cell;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,6 +52,15 @@ impl Trial {
 
     /// Runs the recipe; `interrupt` may stop it. Also returns what it said.
     pub fn run(&self, interrupt: &dyn Fn(&str, u64) -> bool) -> (Result<RunReport, TrainError>, String) {
+        self.within(interrupt, |recipe, around, out| limbic::train::run(recipe, around, out))
+    }
+
+    /// Does `what` with the recipe in the trial's surroundings. Also returns what it said.
+    pub fn within<T>(
+        &self,
+        interrupt: &dyn Fn(&str, u64) -> bool,
+        what: impl FnOnce(&Recipe, &Surroundings<'_>, &mut dyn Write) -> T,
+    ) -> (T, String) {
         let path = repo_root().join(self.recipe);
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(self.without), "{}: no {}", self.recipe, self.without);
@@ -74,7 +84,7 @@ impl Trial {
             interrupt,
         };
         let mut said = Vec::new();
-        let outcome = limbic::train::run(&recipe, &around, &mut said);
+        let outcome = what(&recipe, &around, &mut said);
         (outcome, String::from_utf8(said).unwrap())
     }
 

@@ -4,7 +4,7 @@ use super::{OnnxGraph, Recorded, Rows, signed};
 use crate::bundle::GRAPH_INPUTS;
 use crate::export::ExportError;
 use crate::export::proto::AttributeProto;
-use crate::nn::{Attention, BinaryOp, Embeddings, Linear, Norm, Ops, Rotary, UnaryOp};
+use crate::nn::{Attention, BinaryOp, Embeddings, Linear, Norm, Ops, RmsNorm, Rotary, UnaryOp};
 
 fn expect(operation: &'static str, x: &Recorded, rows: Rows) -> Result<(), ExportError> {
     if x.rows == rows {
@@ -23,6 +23,10 @@ impl Ops for OnnxGraph<'_> {
         let place = self.place(tables)?;
         if let Some(place) = place {
             sum = self.node("Add", &[&sum, &place], vec![]);
+        }
+        if let Some(scale) = tables.scale {
+            let scale = self.scalar(scale);
+            sum = self.node("Mul", &[&sum, &scale], vec![]);
         }
         let width = tables.words.width;
         let flat = self.integers(&[-1, signed(width)]);
@@ -47,9 +51,42 @@ impl Ops for OnnxGraph<'_> {
         Ok(Recorded { name, ..x.clone() })
     }
 
+    fn rms_norm(&mut self, layer: &RmsNorm, x: &Recorded) -> Result<Recorded, ExportError> {
+        let mut weight = self.parameter(&layer.weight())?;
+        if layer.unit_offset {
+            let one = self.scalar(1.0);
+            weight = self.node("Add", &[&weight, &one], vec![]);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "the graph computes in f32")]
+        let (epsilon, axis) = (self.scalar(layer.epsilon as f32), self.integers(&[-1]));
+        let whole = layer.width == x.width;
+        let mut rows = x.name.clone();
+        if !whole {
+            let heads = self.integers(&[-1, signed(x.width / layer.width), signed(layer.width)]);
+            rows = self.node("Reshape", &[&rows, &heads], vec![]);
+        }
+        let squares = self.node("Mul", &[&rows, &rows], vec![]);
+        let mean = self.node("ReduceMean", &[&squares, &axis], vec![]);
+        let mean = self.node("Add", &[&mean, &epsilon], vec![]);
+        let root = self.node("Sqrt", &[&mean], vec![]);
+        let normal = self.node("Div", &[&rows, &root], vec![]);
+        let mut name = self.node("Mul", &[&normal, &weight], vec![]);
+        if !whole {
+            let flat = self.integers(&[-1, signed(x.width)]);
+            name = self.node("Reshape", &[&name, &flat], vec![]);
+        }
+        Ok(Recorded { name, ..x.clone() })
+    }
+
     fn unary(&mut self, op: UnaryOp, x: &Recorded) -> Result<Recorded, ExportError> {
         let name = match op {
             UnaryOp::Gelu => self.node("Gelu", &[&x.name], vec![]),
+            UnaryOp::GeluTanh => self.node("Gelu", &[&x.name], vec![AttributeProto::string("approximate", "tanh")]),
+            UnaryOp::Silu => {
+                let gate = self.node("Sigmoid", &[&x.name], vec![]);
+                self.node("Mul", &[&x.name, &gate], vec![])
+            }
+            UnaryOp::SoftCap(cap) => self.soft_cap(&x.name, cap),
             UnaryOp::Tanh => self.node("Tanh", &[&x.name], vec![]),
             UnaryOp::Relu => self.node("Relu", &[&x.name], vec![]),
         };
@@ -95,19 +132,8 @@ impl Ops for OnnxGraph<'_> {
     fn attention(&mut self, shape: &Attention, query: &Recorded, key: &Recorded, value: &Recorded) -> Result<Recorded, ExportError> {
         expect("attention keys", key, Rows::Tokens)?;
         expect("attention values", value, Rows::Tokens)?;
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a head's width is small")]
-        let scale = (1.0 / (shape.head_width as f64).sqrt()) as f32;
-        let scale = self.scalar(scale);
-        let mask = self.scores_mask(shape.window, query.rows);
-        let query_heads = self.split_heads(query, shape, &[0, 2, 1, 3]);
-        let query_heads = self.node("Mul", &[&query_heads, &scale], vec![]);
-        let key_heads = self.split_heads(key, shape, &[0, 2, 3, 1]);
-        let value_heads = self.split_heads(value, shape, &[0, 2, 1, 3]);
-        let scores = self.node("MatMul", &[&query_heads, &key_heads], vec![]);
-        let scores = self.node("Add", &[&scores, &mask], vec![]);
-        let weights = self.node("Softmax", &[&scores], vec![AttributeProto::int("axis", -1)]);
-        let mixed = self.node("MatMul", &[&weights, &value_heads], vec![]);
-        let mixed = self.node("Transpose", &[&mixed], vec![AttributeProto::ints("perm", &[0, 2, 1, 3])]);
+        let pair = [key, value];
+        let mixed = if shape.key_heads == shape.heads { self.attend(shape, query, pair) } else { self.attend_grouped(shape, query, pair) };
         let width = shape.heads * shape.head_width;
         let flat = self.integers(&[-1, signed(width)]);
         let name = self.node("Reshape", &[&mixed, &flat], vec![]);
@@ -119,6 +145,13 @@ impl Ops for OnnxGraph<'_> {
         let unfolded = self.unfold(&x.name, &[signed(x.width)]);
         let first = self.index(0);
         let name = self.node("Gather", &[&unfolded, &first], vec![AttributeProto::int("axis", 1)]);
+        Ok(Recorded { name, rows: Rows::Texts, width: x.width })
+    }
+
+    fn last_token(&mut self, x: &Recorded) -> Result<Recorded, ExportError> {
+        expect("last_token", x, Rows::Tokens)?;
+        let (unfolded, lasts) = (self.unfold(&x.name, &[signed(x.width)]), self.lasts());
+        let name = self.node("GatherND", &[&unfolded, &lasts], vec![AttributeProto::int("batch_dims", 1)]);
         Ok(Recorded { name, rows: Rows::Texts, width: x.width })
     }
 

@@ -4,9 +4,8 @@
 
 use serde::Deserialize;
 
-use super::Reach;
-use crate::model::ConfigError;
 use crate::model::config::{check_heads, check_rates, check_sizes, check_word};
+use crate::model::{ConfigError, Reach};
 use crate::nn::{Attention, BinaryOp, Embedding, Embeddings, Init, Linear, Norm, Ops, ParamSpec, Rotary, UnaryOp};
 
 /// The members of a ModernBERT `config.json` that decide the computation.
@@ -148,7 +147,7 @@ impl ModernBert {
             init: config.init(),
         };
         Self {
-            embeddings: Embeddings { words, positions: None, first_position: 0, segments: None },
+            embeddings: Embeddings { words, positions: None, first_position: 0, segments: None, scale: None },
             embedding_norm: config.norm("model.embeddings.norm"),
             layers: (0..config.num_hidden_layers).map(|index| Layer::new(config, index)).collect(),
             final_norm: config.norm("model.final_norm"),
@@ -157,7 +156,7 @@ impl ModernBert {
     }
 
     /// The word table.
-    pub(super) fn words(&self) -> &Embedding {
+    pub(in crate::model) fn words(&self) -> &Embedding {
         &self.embeddings.words
     }
 
@@ -168,6 +167,12 @@ impl ModernBert {
         params.extend(self.layers.iter().flat_map(Layer::params));
         params.extend(self.final_norm.params());
         params
+    }
+
+    /// Every dense layer, from the input on.
+    #[must_use]
+    pub fn linears(&self) -> Vec<Linear> {
+        self.layers.iter().flat_map(Layer::linears).cloned().collect()
     }
 
     /// The embeddings' output and then every layer's, the last one normalised, each with a row a
@@ -217,12 +222,11 @@ impl Layer {
         Self {
             attention_norm: (index > 0).then(|| config.norm(&path("attn_norm"))),
             query_key_value: linear("attn.Wqkv", width, 3 * width, config.attention_bias),
-            rotary: Rotary { head_width: config.head_width(), base },
+            rotary: Rotary { head_width: config.head_width(), base, scaling: None },
             attention: Attention {
-                heads: config.num_attention_heads,
-                head_width: config.head_width(),
                 window: (!global).then_some(config.local_attention / 2),
                 dropout: config.attention_dropout,
+                ..Attention::both(config.num_attention_heads, config.head_width())
             },
             attention_output: linear("attn.Wo", width, width, config.attention_bias),
             feed_forward_norm: config.norm(&path("mlp_norm")),
@@ -231,6 +235,10 @@ impl Layer {
             attention_dropout: config.attention_dropout,
             dropout: config.mlp_dropout,
         }
+    }
+
+    fn linears(&self) -> [&Linear; 4] {
+        [&self.query_key_value, &self.attention_output, &self.feed_forward, &self.output]
     }
 
     fn params(&self) -> Vec<ParamSpec> {
@@ -246,7 +254,7 @@ impl Layer {
     /// One layer for the rows that `reach` asks for, which look at all rows of `x`.
     fn forward<O: Ops>(&self, ops: &mut O, x: &O::Value, reach: Reach) -> Result<O::Value, O::Error> {
         let mixed = self.attend(ops, x, reach)?;
-        let asked = if reach == Reach::FirstToken { ops.first_token(x)? } else { x.clone() };
+        let asked = reach.rows(ops, x)?;
         let attended = ops.binary(BinaryOp::Add, &asked, &mixed)?;
         let normal = ops.layer_norm(&self.feed_forward_norm, &attended, None)?;
         let both = ops.linear(&self.feed_forward, &normal)?;
@@ -270,10 +278,8 @@ impl Layer {
         let query = ops.columns(&packed, 0, width)?;
         let key = ops.columns(&packed, width, width)?;
         let value = ops.columns(&packed, 2 * width, width)?;
-        let (mut query, key) = (ops.rotate(&self.rotary, &query)?, ops.rotate(&self.rotary, &key)?);
-        if reach == Reach::FirstToken {
-            query = ops.first_token(&query)?;
-        }
+        let (query, key) = (ops.rotate(&self.rotary, &query)?, ops.rotate(&self.rotary, &key)?);
+        let query = reach.rows(ops, &query)?;
         let mixed = ops.attention(&self.attention, &query, &key, &value)?;
         let mixed = ops.linear(&self.attention_output, &mixed)?;
         ops.dropout(self.attention_dropout, &mixed)

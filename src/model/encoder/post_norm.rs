@@ -2,7 +2,7 @@
 //! arXiv:1706.03762; Devlin et al. 2019, arXiv:1810.04805): tables of positions, and a layer
 //! normalisation after attention and after feed-forward. A family brings sizes and names.
 
-use super::Reach;
+use crate::model::Reach;
 use crate::nn::{Attention, Embedding, Embeddings, Init, Linear, Norm, Ops, ParamSpec, UnaryOp};
 
 /// The encoder, without pooler and head.
@@ -82,6 +82,7 @@ impl PostNorm {
                 positions: Some(table("position_embeddings", shape.positions)),
                 first_position: shape.first_position,
                 segments: shape.segments.map(|rows| table("token_type_embeddings", rows)),
+                scale: None,
             },
             embedding_norm: Norm { name: path("LayerNorm"), width: shape.width, bias: true, epsilon: shape.epsilon },
             layers: (0..shape.layers).map(|index| Layer::new(names, shape, index)).collect(),
@@ -90,7 +91,7 @@ impl PostNorm {
     }
 
     /// The word table.
-    pub(super) fn words(&self) -> &Embedding {
+    pub(in crate::model) fn words(&self) -> &Embedding {
         &self.embeddings.words
     }
 
@@ -100,6 +101,12 @@ impl PostNorm {
         let mut params = [self.embeddings.params(), self.embedding_norm.params()].concat();
         params.extend(self.layers.iter().flat_map(Layer::params));
         params
+    }
+
+    /// Every dense layer, from the input on.
+    #[must_use]
+    pub fn linears(&self) -> Vec<Linear> {
+        self.layers.iter().flat_map(Layer::linears).cloned().collect()
     }
 
     /// The embeddings' output and then every layer's, each with a row a token.
@@ -124,7 +131,7 @@ impl PostNorm {
         let mut x = self.embed(ops)?;
         for (index, layer) in self.layers.iter().enumerate() {
             let last = index + 1 == self.layers.len();
-            let asked = if last && reach == Reach::FirstToken { ops.first_token(&x)? } else { x.clone() };
+            let asked = if last { reach.rows(ops, &x)? } else { x.clone() };
             x = layer.forward(ops, &asked, &x)?;
         }
         Ok(x)
@@ -144,7 +151,7 @@ impl Layer {
         let linear = |name: &str, inputs, outputs| Linear { name: path(name), inputs, outputs, bias: true, init: shape.init };
         let norm = |name: &str| Norm { name: path(name), width, bias: true, epsilon: shape.epsilon };
         Self {
-            attention: Attention { heads: shape.heads, head_width: width / shape.heads, window: None, dropout: shape.weights_dropout },
+            attention: Attention { dropout: shape.weights_dropout, ..Attention::both(shape.heads, width / shape.heads) },
             query: linear(names.query, width, width),
             key: linear(names.key, width, width),
             value: linear(names.value, width, width),
@@ -156,6 +163,10 @@ impl Layer {
             attention_dropout: shape.attention_dropout,
             dropout: shape.dropout,
         }
+    }
+
+    fn linears(&self) -> [&Linear; 6] {
+        [&self.query, &self.key, &self.value, &self.attention_output, &self.feed_forward, &self.output]
     }
 
     fn params(&self) -> Vec<ParamSpec> {

@@ -15,6 +15,8 @@ pub(crate) enum Into {
     Replace,
     /// Adds to it.
     Add,
+    /// As [`Into::Add`], and [`strided`] goes on summing in the order it would have without the break.
+    Resume,
 }
 
 /// A matrix in a slice: element `(i, j)` is `values[i * row_step + j * column_step]`.
@@ -108,7 +110,7 @@ fn large(out: &mut [f32], into: Into, a: Matrix<'_>, b: Matrix<'_>) {
             out.as_mut_ptr(),
             1,
             step(b.columns),
-            into == Into::Add,
+            into != Into::Replace,
             a.values.as_ptr(),
             step(a.column_step),
             step(a.row_step),
@@ -140,7 +142,8 @@ dispatch! {
     /// `c[i, ..columns] (+)= sum over k < depth of a[i, k] * b[k, ..columns]` for `i < rows`.
     ///
     /// `c` and `b` are row-major with `c_step` and `b_step` numbers from row to row. The sum runs
-    /// over `k` in order for every element, so a row does not depend on the rows beside it.
+    /// over `k` in order for every element, so a row does not depend on the rows beside it, and
+    /// terms of zero change nothing.
     pub(crate) fn strided(
         c: &mut [f32], c_step: usize, into: Into, rows: usize, b: &[f32], b_step: usize, columns: usize, a: Left<'_>, depth: usize,
     ) = strided_body
@@ -213,11 +216,11 @@ fn stripe<const FUSED: bool, const ROWS: usize>(
     }
     for column in column..columns {
         for row in 0..ROWS {
-            let mut sum = 0.0;
+            let c = &mut c[row * c_step + column];
+            let mut sum = if into == Into::Resume { *c } else { 0.0 };
             for k in 0..depth {
                 sum = fma::<FUSED>(a.values[row * a.row_step + k * a.column_step], b[k * b_step + column], sum);
             }
-            let c = &mut c[row * c_step + column];
             *c = if into == Into::Add { *c + sum } else { sum };
         }
     }
@@ -238,6 +241,12 @@ fn tile<const FUSED: bool, const ROWS: usize, const GROUPS: usize>(
     depth: usize,
 ) {
     let mut sums = [[[0.0_f32; LANES]; GROUPS]; ROWS];
+    if into == Into::Resume {
+        for row in 0..ROWS {
+            let (c, _) = c[row * c_step + column..][..GROUPS * LANES].as_chunks::<LANES>();
+            sums[row].copy_from_slice(c);
+        }
+    }
     for k in 0..depth {
         let (b, _) = b[k * b_step + column..][..GROUPS * LANES].as_chunks::<LANES>();
         for row in 0..ROWS {

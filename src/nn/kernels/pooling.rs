@@ -1,22 +1,20 @@
-//! Rows of tokens to rows of texts: the first token, or the mean.
+//! Rows of tokens to rows of texts: one of them, or the mean.
 
 use super::simd::add_assign;
 use crate::nn::ragged::{Ragged, RowKind};
 
-/// Each text's first row.
-pub(crate) fn first_token(batch: &Ragged, y: &mut [f32], x: &[f32]) {
-    let width = y.len() / batch.texts();
-    for (first, y) in batch.firsts().iter().zip(y.chunks_exact_mut(width)) {
-        y.copy_from_slice(&x[first * width..][..width]);
+/// These rows, `width` wide.
+pub(crate) fn pick(y: &mut [f32], x: &[f32], rows: &[usize], width: usize) {
+    for (row, y) in rows.iter().zip(y.chunks_exact_mut(width)) {
+        y.copy_from_slice(&x[row * width..][..width]);
     }
 }
 
-/// The gradient of the rows that [`first_token`] took; zero for the others.
-pub(crate) fn first_token_backward(batch: &Ragged, dx: &mut [f32], dy: &[f32]) {
-    let width = dy.len() / batch.texts();
+/// The gradient of the rows that [`pick`] took; zero for the others.
+pub(crate) fn pick_backward(dx: &mut [f32], dy: &[f32], rows: &[usize], width: usize) {
     dx.fill(0.0);
-    for (first, dy) in batch.firsts().iter().zip(dy.chunks_exact(width)) {
-        dx[first * width..][..width].copy_from_slice(dy);
+    for (row, dy) in rows.iter().zip(dy.chunks_exact(width)) {
+        dx[row * width..][..width].copy_from_slice(dy);
     }
 }
 

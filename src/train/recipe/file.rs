@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::adapting::{AdapterName, BiasName, StorageName, TargetsFile};
 use super::structure::{FitName, SplitName};
 use super::{DecayScope, PhaseStart, Restore, Selection};
 use crate::decide::CalibratorKind;
@@ -122,6 +123,7 @@ section!(
         shards: usize,
         ema: f64,
         swa: f64,
+        checkpointing: bool,
     }
 );
 section!(
@@ -158,6 +160,37 @@ section!(
     DistilFile { teacher: String, seeds: usize, folds: usize, bases: Vec<String>, weight: f64, temperature: f64, calibrated: bool, }
 );
 section!(
+    /// A low-rank adapter in place of all weights.
+    AdapterFile {
+        kind: AdapterName,
+        rank: usize,
+        alpha: f64,
+        dropout: f64,
+        rs_lora: bool,
+        targets: TargetsFile,
+        bias: BiasName,
+        modules_to_save: Vec<String>,
+    }
+);
+section!(
+    /// How the frozen base is held.
+    QuantizationFile { storage: StorageName, double: bool, }
+);
+section!(
+    /// How a language model is asked for its labels.
+    GenerationFile {
+        prompt: String,
+        chat: bool,
+        system: String,
+        date: String,
+        variables: toml::Table,
+        end: String,
+        markers: Vec<String>,
+        beams: usize,
+        negligible: f64,
+    }
+);
+section!(
     /// How logits become probabilities.
     CalibrationFile { kind: CalibratorKind, }
 );
@@ -167,7 +200,7 @@ section!(
 );
 section!(
     /// What is shipped.
-    BundleFile { name: String, version: String, out: PathBuf, golden: PathBuf, precision: Precision, }
+    BundleFile { name: String, version: String, out: PathBuf, golden: PathBuf, precision: Precision, adapter: bool, }
 );
 section!(
     /// Where else figures go.
@@ -198,6 +231,12 @@ pub(super) struct RecipeFile {
     pub(super) early_stopping: Option<EarlyStoppingFile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) distil: Option<DistilFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) adapter: Option<AdapterFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quantization: Option<QuantizationFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) generation: Option<GenerationFile>,
     pub(super) calibration: CalibrationFile,
     pub(super) thresholds: ThresholdsFile,
     pub(super) bundle: BundleFile,
@@ -220,6 +259,9 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
     ("phases", PhaseFile::KEYS),
     ("early_stopping", EarlyStoppingFile::KEYS),
     ("distil", DistilFile::KEYS),
+    ("adapter", AdapterFile::KEYS),
+    ("quantization", QuantizationFile::KEYS),
+    ("generation", GenerationFile::KEYS),
     ("calibration", CalibrationFile::KEYS),
     ("thresholds", ThresholdsFile::KEYS),
     ("bundle", BundleFile::KEYS),

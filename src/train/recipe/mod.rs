@@ -6,6 +6,7 @@
 //! current folder first, then from the recipe's own; `bundle.out` is relative to the current folder.
 //! The resolved recipe is echoed into the run folder, can be read back, and is hashed.
 
+mod adapting;
 mod file;
 mod further;
 mod learning;
@@ -14,6 +15,7 @@ mod phases;
 mod resolve;
 mod structure;
 mod thresholds;
+mod writing;
 
 use std::path::{Path, PathBuf};
 
@@ -28,12 +30,14 @@ use super::schedule::{ScheduleKind, Warmup};
 use super::sets::SetRecipe;
 use super::stages::StageRecipe;
 use crate::decide::{CalibratorKind, ThresholdPolicy};
+use crate::nn::{LoraConfig, Storage};
 use crate::spec::{LabelSet, Pooling, Precision};
 use crate::text::Normalization;
 use file::RecipeFile;
 pub use phases::{PhaseRecipe, PhaseStart};
 pub use structure::{FinalFit, FoldsRecipe, Most, Split};
 pub use thresholds::ThresholdRule;
+pub use writing::{Asked, GenerationRecipe};
 
 /// Why a recipe was refused.
 #[derive(Debug, Error)]
@@ -126,6 +130,12 @@ pub struct Recipe {
     pub multitask: Vec<SetRecipe>,
     /// Soft labels; none when left out.
     pub distil: Option<DistilRecipe>,
+    /// `[adapter]`: a low-rank adapter that learns in place of the base's weights; none when left out.
+    pub adapter: Option<LoraConfig>,
+    /// `[quantization]`: how the base is held that an adapter leaves frozen; `none` by default.
+    pub storage: Storage,
+    /// `[generation]`: a model that writes its labels; none when left out.
+    pub generation: Option<GenerationRecipe>,
     /// Kind of the calibrators.
     pub calibration: CalibratorKind,
     /// How thresholds are chosen.
@@ -145,7 +155,7 @@ pub struct ModelRecipe {
     pub name: String,
     /// `licence` of the checkpoint, an SPDX expression; `unknown` by default.
     pub licence: String,
-    /// `pooling`: mean by default.
+    /// `pooling`: mean by default, and the last token where labels are written.
     pub pooling: Pooling,
     /// `max_length`: tokens, special ones included; 128 by default.
     pub max_length: usize,
@@ -230,6 +240,9 @@ pub struct TrainRecipe {
     /// `ema` or `swa`: an average of the weights over steps, which is then what is evaluated and
     /// shipped; none when left out.
     pub averaging: Averaging,
+    /// `checkpointing`: of each layer only what goes in is remembered, and the rest computed again on
+    /// the way back: less memory, more time, the same numbers; false by default.
+    pub checkpointing: bool,
 }
 
 /// Which mean of the weights over steps is kept.
@@ -288,6 +301,8 @@ pub struct BundleRecipe {
     pub golden: PathBuf,
     /// `precision` of the stored weights.
     pub precision: Precision,
+    /// `adapter`: whether the bundle holds the adapter by itself too; false by default.
+    pub adapter: bool,
 }
 
 /// `[tracking]`: sinks beside `metrics.jsonl`, none by default.
@@ -350,7 +365,7 @@ impl Recipe {
     }
 
     /// `sha256:` of what decides the folds' logits: the recipe without calibration, thresholds,
-    /// `final.include_dev`, repeats and the bundle's name, version and place. Finished folds can be used again
+    /// `final.include_dev`, repeats and the bundle's name, version, place and adapter. Finished folds can be used again
     /// while it stays.
     #[must_use]
     pub fn fitting_hash(&self) -> String {
@@ -361,8 +376,15 @@ impl Recipe {
         if fitting.final_fit == FinalFit::RefitWithDev {
             fitting.final_fit = FinalFit::Refit;
         }
-        fitting.bundle =
-            BundleRecipe { name: "-".into(), version: "-".into(), out: "-".into(), golden: "-".into(), precision: self.bundle.precision };
+        let unsaid = || "-".to_owned();
+        fitting.bundle = BundleRecipe {
+            name: unsaid(),
+            version: unsaid(),
+            out: unsaid().into(),
+            golden: unsaid().into(),
+            precision: self.bundle.precision,
+            adapter: false,
+        };
         digest(&fitting.echo())
     }
 }

@@ -10,7 +10,7 @@ use super::phases::{phases, phases_file};
 use super::structure::{self, Split, final_file, final_fit, folds_file, repeat};
 use super::{
     Averaging, BundleRecipe, DataRecipe, DecayScope, EarlyStopping, ModelRecipe, OptimizerRecipe, Recipe, RecipeError, Restore, Selection,
-    ThresholdRule, TrackingRecipe, TrainRecipe, further, learning, thresholds,
+    ThresholdRule, TrackingRecipe, TrainRecipe, adapting, further, learning, thresholds, writing,
 };
 use crate::decide::CalibratorKind;
 use crate::spec::{LabelSet, Pooling, Precision};
@@ -26,6 +26,7 @@ pub(super) fn recipe(file: RecipeFile) -> Resolved<Recipe> {
     if let (ThresholdRule::Choose(_), Split::Stratified { k, only: None }) = (recipe.thresholds, recipe.folds.split) {
         within("folds.k", k, "at least 3, because thresholds.policy is choose", |&k| k >= 3)?;
     }
+    writing::beside(&recipe)?;
     Ok(recipe)
 }
 
@@ -33,8 +34,10 @@ fn each(file: RecipeFile) -> Resolved<Recipe> {
     let folds = structure::folds(&file.folds)?;
     let (optimizer, train) = (optimizer(&file.optimizer)?, train(&file.train, file.early_stopping.as_ref())?);
     let stages = file.stages.into_iter().map(|stage| further::stage(stage, &optimizer, &train)).collect::<Resolved<_>>()?;
+    let adapter = file.adapter.as_ref().map(adapting::adapter).transpose()?;
+    let adapted = adapter.is_some();
     Ok(Recipe {
-        model: model(file.model)?,
+        model: model(file.model, file.generation.is_some())?,
         folds,
         final_fit: final_fit(&file.last, &folds.split, file.data.dev.is_some())?,
         data: data(file.data)?,
@@ -48,14 +51,17 @@ fn each(file: RecipeFile) -> Resolved<Recipe> {
         phases: phases(&file.phases, optimizer.lr, schedule(&file.schedule)?)?,
         train,
         distil: file.distil.as_ref().map(learning::distil).transpose()?,
+        storage: adapting::storage(file.quantization.as_ref(), adapted)?,
+        adapter,
+        generation: file.generation.as_ref().map(writing::generation).transpose()?,
         calibration: file.calibration.kind.unwrap_or(CalibratorKind::Sigmoid),
         thresholds: thresholds::resolve(&file.thresholds)?,
-        bundle: bundle(file.bundle)?,
+        bundle: bundle(file.bundle, adapted)?,
         tracking: tracking(file.tracking.unwrap_or_default()),
     })
 }
 
-fn model(file: ModelFile) -> Resolved<ModelRecipe> {
+fn model(file: ModelFile, writes: bool) -> Resolved<ModelRecipe> {
     let base = need("model.base", "a Hugging Face folder, a bundle, or hf://owner/name@revision", file.base)?;
     let base = within("model.base", base, "a path or hf://owner/name@revision", |base| !base.trim().is_empty())?;
     let last = base.trim_end_matches('/').rsplit('/').next().unwrap_or(&base).to_owned();
@@ -63,7 +69,7 @@ fn model(file: ModelFile) -> Resolved<ModelRecipe> {
         base,
         name: file.name.unwrap_or(last),
         licence: file.licence.unwrap_or_else(|| "unknown".to_owned()),
-        pooling: file.pooling.unwrap_or(Pooling::Mean),
+        pooling: file.pooling.unwrap_or(if writes { Pooling::LastToken } else { Pooling::Mean }),
         max_length: within("model.max_length", file.max_length.unwrap_or(128), "4 to 65536 tokens", |n| (4..=65536).contains(n))?,
     })
 }
@@ -152,6 +158,7 @@ fn train(file: &TrainFile, early: Option<&EarlyStoppingFile>) -> Resolved<TrainR
         seed: seed("train.seed", file.seed)?,
         shards: within("train.shards", file.shards.unwrap_or(2), "1 to 256", |n| (1..=256).contains(n))?,
         averaging: averaging(file)?,
+        checkpointing: file.checkpointing.unwrap_or(false),
     })
 }
 
@@ -165,13 +172,16 @@ fn averaging(file: &TrainFile) -> Resolved<Averaging> {
     }
 }
 
-fn bundle(file: BundleFile) -> Resolved<BundleRecipe> {
+fn bundle(file: BundleFile, adapted: bool) -> Resolved<BundleRecipe> {
+    let adapter = file.adapter.unwrap_or(false);
+    unless(adapted, "bundle.adapter", "there is an [adapter]", adapter)?;
     Ok(BundleRecipe {
         name: need("bundle.name", "the model's name", file.name)?,
         version: need("bundle.version", "the model's version", file.version)?,
         out: need("bundle.out", "the folder that the bundle becomes", file.out)?,
         golden: need("bundle.golden", "a file of golden texts, one a line", file.golden)?,
         precision: file.precision.unwrap_or(Precision::Fp32),
+        adapter,
     })
 }
 
@@ -248,6 +258,9 @@ pub(super) fn file(recipe: &Recipe) -> RecipeFile {
             .early_stopping
             .map(|early| EarlyStoppingFile { patience: Some(early.patience), min_delta: Some(early.min_delta) }),
         distil: recipe.distil.as_ref().map(learning::distil_file),
+        adapter: recipe.adapter.as_ref().map(adapting::adapter_file),
+        quantization: adapting::storage_file(recipe.storage),
+        generation: recipe.generation.as_ref().map(writing::generation_file),
         calibration: CalibrationFile { kind: Some(recipe.calibration) },
         thresholds: thresholds::file(recipe.thresholds),
         bundle: BundleFile {
@@ -256,6 +269,7 @@ pub(super) fn file(recipe: &Recipe) -> RecipeFile {
             out: Some(recipe.bundle.out.clone()),
             golden: Some(recipe.bundle.golden.clone()),
             precision: Some(recipe.bundle.precision),
+            adapter: recipe.bundle.adapter.then_some(true),
         },
         tracking: tracking_file(recipe.tracking),
     }
@@ -297,5 +311,7 @@ fn train_file(train: &TrainRecipe) -> TrainFile {
         shards: Some(train.shards),
         ema: if let Averaging::Exponential(decay) = train.averaging { Some(decay) } else { None },
         swa: if let Averaging::Tail(share) = train.averaging { Some(share) } else { None },
+        // Came later: a recipe without it has the hash it always had.
+        checkpointing: train.checkpointing.then_some(true),
     }
 }

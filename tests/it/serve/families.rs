@@ -1,6 +1,8 @@
 //! Every family of networks over HTTP: a bundle's golden texts are answered as its golden answers
 //! say, whatever the engine.
 
+use std::path::Path;
+
 use limbic::backend::EngineKind;
 use limbic::bundle::GoldenSet;
 use limbic::decide::Prediction;
@@ -23,13 +25,18 @@ fn every_family_answers_as_its_golden_answers_say() {
         tiny::write(&bundle, &parts);
         let expected = parts.decider.decide(&parts.golden.logits);
         for kind in EngineKind::ALL {
-            let server = Running::start(Service::open(&config(&bundle, kind)).unwrap());
+            let server = serving(&bundle, kind);
             let texts: Vec<&String> = parts.golden.texts.iter().filter(|text| !text.is_empty()).collect();
             let answer = server.post("/v1/emotions", &json!({"input": texts, "logits": true})).expect(200).json();
             seen += check(&answer, &parts.golden, &expected, &format!("{family}, {pooling:?}, {kind}"));
         }
     }
-    assert_eq!(seen, 9 * EngineKind::ALL.len() * ASKED);
+    assert_eq!(seen, tiny::CASES * EngineKind::ALL.len() * ASKED);
+}
+
+/// A server of one bundle.
+pub fn serving(bundle: &Path, kind: EngineKind) -> Running {
+    Running::start(Service::open(&config(bundle, kind)).unwrap())
 }
 
 /// Holds each text's answer against the golden one; how many there were.
