@@ -6,7 +6,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | see what a model writes | [`greedy`] for many prompts, [`beam_search`] for one |
+//! | see what a model writes | [`greedy()`] for many prompts, [`beam_search`] for one |
 //! | score labels | [`label_sets`], then [`LabelMass::of`]; for many prompts [`label_masses`] |
 //! | count bad answers | [`read_answers`], then `text::AnswerCounts` |
 //!

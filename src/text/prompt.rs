@@ -3,7 +3,7 @@
 //! A [`Prompt`] is two strings, the one before the text and the one after it, and the token that ends
 //! the answer. It is made once, from a plain template or through a checkpoint's chat template, and is
 //! then the same object in training and in inference: nothing is rendered while texts are read, so
-//! nothing can drift. [`TextEncoder::with_prompt`] puts it around texts.
+//! nothing can drift. [`TextEncoder::with_prompt`](super::TextEncoder::with_prompt) puts it around texts.
 //!
 //! A template must give the text back as it got it: one that changes it or writes it twice is refused.
 

@@ -29,7 +29,7 @@ const MOST_FOLDS: usize = 1000;
 /// in the run folder. A fold that was stopped continues.
 ///
 /// # Errors
-/// [`TrainError::Argument`] when the recipe does not fit this fold; otherwise as [`super::run`].
+/// [`TrainError::Argument`] when the recipe does not fit this fold; otherwise as [`super::run()`].
 pub fn fit_fold(recipe: &Recipe, fold: usize, around: &Surroundings<'_>, out: &mut dyn Write) -> Result<(), TrainError> {
     let fitted = recipe.folds.split.fitted();
     if !fitted.contains(&fold) {
@@ -63,11 +63,11 @@ fn fit(recipe: &Recipe, fold: usize, around: &Surroundings<'_>, home: &Path, jou
 }
 
 /// Joins the folds that stand in the run folder: calibrators, thresholds, refit, bundle, report, as
-/// [`super::run`] would have made them.
+/// [`super::run()`] would have made them.
 ///
 /// # Errors
 /// [`TrainError::RunFolder`] naming the fold that is missing or that belongs to another run; otherwise as
-/// [`super::run`].
+/// [`super::run()`].
 pub fn assemble(around: &Surroundings<'_>, out: &mut dyn Write) -> Result<RunReport, TrainError> {
     let folders = (0..MOST_FOLDS).map(|fold| around.run.join(format!("fold-{fold}")));
     let candidates = folders.chain([around.run.to_owned()]).map(|folder| folder.join(RECIPE));
