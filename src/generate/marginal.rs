@@ -9,7 +9,7 @@
 //!
 //! With as many beams as there are sets, and nothing negligible, the result is exact.
 
-use super::scores::{log_probability, log_sum_exp};
+use super::scores::{log_probabilities, log_sum_exp};
 use super::{NextTokens, Scores};
 use crate::text::{LabelTrie, Place, Step};
 
@@ -47,10 +47,10 @@ struct Beginning {
 }
 
 impl Beginning {
-    fn taking(&self, step: Step, logits: &[f32]) -> Self {
+    fn taking(&self, step: Step, log_probability: f64) -> Self {
         let mut next = self.clone();
         next.take(step);
-        next.set.log_probability += log_probability(logits, step.token);
+        next.set.log_probability += log_probability;
         next
     }
 
@@ -73,8 +73,8 @@ pub fn label_sets<M: NextTokens>(model: &mut M, prompt: &[u32], trie: &LabelTrie
     let mut found: Vec<ScoredSet> = Vec::new();
     while !open.is_empty() {
         let going = open.iter().flat_map(|from| {
-            let logits = scores.last(from.sequence);
-            trie.steps(from.place).into_iter().map(move |step| from.taking(step, logits))
+            let log_probability = log_probabilities(scores.last(from.sequence));
+            trie.steps(from.place).into_iter().map(move |step| from.taking(step, log_probability(step.token)))
         });
         let kept = kept(going.collect(), &found, width);
         let (done, mut reading) = forced(kept, trie);
@@ -126,7 +126,7 @@ fn read<M: NextTokens>(model: &mut M, reading: &mut [Beginning], trie: &LabelTri
     let scores = model.advance(&parents, &tokens)?;
     for (sequence, one) in reading.iter_mut().enumerate() {
         let forced = one.unread.drain(..).skip(1).enumerate();
-        one.set.log_probability += forced.map(|(before, token)| log_probability(scores.behind(sequence, before), token)).sum::<f64>();
+        one.set.log_probability += forced.map(|(before, token)| log_probabilities(scores.behind(sequence, before))(token)).sum::<f64>();
         one.sequence = sequence;
     }
     Ok(scores)

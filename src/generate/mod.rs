@@ -24,7 +24,7 @@ pub use error::GenerateError;
 pub use greedy::greedy;
 pub use marginal::{LabelMass, MAX_LOGIT, ScoredSet, Width, label_sets};
 pub use reader::{Reader, Shared, label_masses, read_answers};
-pub use scores::{Scores, log_probability};
+pub use scores::{Scores, log_probabilities};
 
 /// A language model that reads sequences and says which tokens may come next.
 ///

@@ -49,13 +49,13 @@ impl Scores {
     }
 }
 
-/// The natural logarithm of a token's probability under softmax.
+/// The natural logarithm of each token's probability under softmax; the sum over the vocabulary is made once, here.
 ///
 /// # Panics
-/// When the token is beyond the logits.
-#[must_use]
-pub fn log_probability(logits: &[f32], token: u32) -> f64 {
-    f64::from(logits[token as usize]) - log_sum_exp(logits.iter().map(|&logit| f64::from(logit)))
+/// When a token that is asked for is beyond the logits.
+pub fn log_probabilities(logits: &[f32]) -> impl Fn(u32) -> f64 + '_ {
+    let all = log_sum_exp(logits.iter().map(|&logit| f64::from(logit)));
+    move |token| f64::from(logits[token as usize]) - all
 }
 
 /// `ln(sum(exp(x)))`; minus infinity without values.

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::fs;
 
 use limbic::generate::{
-    BeamOptions, LabelMass, MAX_LOGIT, NextTokens, ScoredSet, Scores, Width, beam_search, greedy, label_sets, log_probability,
+    BeamOptions, LabelMass, MAX_LOGIT, NextTokens, ScoredSet, Scores, Width, beam_search, greedy, label_sets, log_probabilities,
 };
 use limbic::spec::LabelSet;
 use limbic::text::{LabelSpelling, Normalization, Prompt, TextEncoder};
@@ -161,7 +161,7 @@ fn brute(model: &Model<impl Fn(&[u32], u32) -> f32>, spelling: &LabelSpelling, p
         let mut read = prompt.to_vec();
         let mut sum = 0.0;
         for token in spelling.target(&set(bits)) {
-            sum += log_probability(&model.row(&read), token);
+            sum += log_probabilities(&model.row(&read))(token);
             read.push(token);
         }
         f64::exp(sum)

@@ -9,7 +9,7 @@ use limbic::backend::{self, Backend, EngineKind, Options, check_golden};
 use limbic::bundle::{Bundle, BundleParts, BundleWriter, Generation, GoldenSet, PackedWeights};
 use limbic::decide::Logits;
 use limbic::generate::{
-    BeamOptions, LabelMass, Reader, ScoredSet, Scores, Shared, Width, beam_search, greedy, label_masses, log_probability, read_answers,
+    BeamOptions, LabelMass, Reader, ScoredSet, Scores, Shared, Width, beam_search, greedy, label_masses, log_probabilities, read_answers,
 };
 use limbic::model::{CausalLm, ModelConfig};
 use limbic::nn::{Eager, Missing, Mode, Weights};
@@ -52,7 +52,7 @@ fn brute(network: &CausalLm, weights: &Weights, spelling: &LabelSpelling, prompt
         let mut eager = Eager::new(weights, Mode::Eval, &completion.ids, &[0, end]).unwrap().with_marked(marked).unwrap();
         let logits = network.forward(&mut eager).unwrap().to_vec().unwrap();
         let scores = Scores::new(420, [completion.answer.len()], logits);
-        let each = completion.answer.iter().enumerate().map(|(place, &token)| log_probability(scores.behind(0, place), token));
+        let each = completion.answer.iter().enumerate().map(|(place, &token)| log_probabilities(scores.behind(0, place))(token));
         ScoredSet { labels: (0..3).filter(|&label| held[label]).collect(), log_probability: each.sum() }
     };
     LabelMass::of(&(0..8).map(score).collect::<Vec<_>>(), 3).log_odds
