@@ -8,10 +8,10 @@ use super::{Backend, BackendError, Cost};
 use crate::bundle::Bundle;
 use crate::decide::Logits;
 use crate::model::{ModelConfig, SequenceClassifier};
-use crate::nn::{Eager, Missing, Mode, NnError, Weights};
+use crate::nn::{Eager, Missing, Mode, NnError, ParamSpec, Weights};
 use crate::text::Batch;
 
-const ENGINE: &str = "candle";
+pub(super) const ENGINE: &str = "candle";
 
 /// One network with its weights. A clone shares them.
 #[derive(Clone)]
@@ -28,9 +28,9 @@ impl CandleBackend {
     /// [`BackendError::Model`] when the configuration or the weights do not fit.
     pub fn open(bundle: &Bundle) -> Result<Self, BackendError> {
         let labels = bundle.labels().len();
-        let config = ModelConfig::from_json(bundle.config_json()).map_err(refused)?;
+        let config = config(bundle)?;
         let network = SequenceClassifier::new(&config, bundle.pooling(), labels).map_err(refused)?;
-        let weights = Weights::from_safetensors(&bundle.weights_fp32(), &network.params(), Missing::Refuse).map_err(refused)?;
+        let weights = weights(bundle, &network.params())?;
         Ok(Self { network: Arc::new(network), weights: Arc::new(weights), labels })
     }
 
@@ -55,6 +55,16 @@ impl Backend for CandleBackend {
     }
 }
 
-fn refused(reason: impl ToString) -> BackendError {
+/// The configuration of the bundle's network.
+pub(super) fn config(bundle: &Bundle) -> Result<ModelConfig, BackendError> {
+    ModelConfig::from_json(bundle.config_json()).map_err(refused)
+}
+
+/// A copy of the bundle's weights, every one of the network's.
+pub(super) fn weights(bundle: &Bundle, params: &[ParamSpec]) -> Result<Weights, BackendError> {
+    Weights::from_safetensors(&bundle.weights_fp32(), params, Missing::Refuse).map_err(refused)
+}
+
+pub(super) fn refused(reason: impl ToString) -> BackendError {
     BackendError::Model { engine: ENGINE, reason: reason.to_string() }
 }

@@ -6,15 +6,14 @@
 
 use std::sync::Arc;
 
+use super::candle::{ENGINE, config, refused, weights};
 use super::{Backend, BackendError, Cost};
 use crate::bundle::Bundle;
 use crate::decide::Logits;
 use crate::generate::{GenerateError, Reader, Shared, Width, label_masses};
-use crate::model::{CausalLm, ModelConfig};
-use crate::nn::{Missing, Weights};
+use crate::model::CausalLm;
+use crate::nn::Weights;
 use crate::text::{Batch, LabelSpelling};
-
-const ENGINE: &str = "candle";
 
 /// One language model with its weights. A clone shares them.
 #[derive(Clone)]
@@ -37,9 +36,9 @@ impl GeneratorBackend {
         let (Some(generation), Some(spelling)) = (bundle.generation(), bundle.spelling()) else {
             return Err(refused("expected a bundle that says how its model is asked for labels"));
         };
-        let config = ModelConfig::from_json(bundle.config_json()).map_err(refused)?;
+        let config = config(bundle)?;
         let network = CausalLm::new(&config).map_err(refused)?;
-        let weights = Weights::from_safetensors(&bundle.weights_fp32(), &network.params(), Missing::Refuse).map_err(refused)?;
+        let weights = weights(bundle, &network.params())?;
         let shared = Shared::read(&network, &weights, bundle.text_encoder().around().0).map_err(refused)?;
         Ok(Self {
             network: Arc::new(network),
@@ -69,8 +68,4 @@ impl Backend for GeneratorBackend {
     fn name(&self) -> &'static str {
         ENGINE
     }
-}
-
-fn refused(reason: impl ToString) -> BackendError {
-    BackendError::Model { engine: ENGINE, reason: reason.to_string() }
 }

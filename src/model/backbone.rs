@@ -28,6 +28,21 @@ impl Reach {
     }
 }
 
+/// A first state and then every layer's, each computed from the one before.
+pub(super) fn states<O: Ops, L>(
+    ops: &mut O,
+    first: O::Value,
+    layers: &[L],
+    forward: impl Fn(&L, &mut O, &O::Value) -> Result<O::Value, O::Error>,
+) -> Result<Vec<O::Value>, O::Error> {
+    let mut states = vec![first];
+    for layer in layers {
+        let next = forward(layer, ops, &states[states.len() - 1])?;
+        states.push(next);
+    }
+    Ok(states)
+}
+
 /// A network without a head.
 #[derive(Debug, Clone)]
 pub enum Backbone {

@@ -10,17 +10,14 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::TrainError;
 use super::cross::{self, Ground};
 use super::journal::Journal;
 use super::recipe::Recipe;
 use super::repeat;
 use super::report::RunReport;
-use super::run::{Run, Surroundings, run_as};
+use super::run::{RECIPE, Run, Surroundings, run_as, told};
 use super::split::Folds;
-use super::tracking::{self, Ending};
-use super::{TrainError, files};
-
-const RECIPE: &str = "recipe.toml";
 
 /// How many folds a recipe may have, for looking through a folder.
 const MOST_FOLDS: usize = 1000;
@@ -37,17 +34,7 @@ pub fn fit_fold(recipe: &Recipe, fold: usize, around: &Surroundings<'_>, out: &m
         return Err(TrainError::Argument { name: "--fold", expected, found: fold.to_string() });
     }
     let home = around.run.join(format!("fold-{fold}"));
-    files::folder(&home)?;
-    files::write(&home.join(RECIPE), recipe.echo().as_bytes())?;
-    let trackers = tracking::open(recipe, &around.tracking, &home, (around.clock)())?;
-    let mut journal = Journal::open(&home, out, around.progress, around.clock)?.tracked_by(trackers);
-    let outcome = fit(recipe, fold, around, &home, &mut journal);
-    journal.close(&match &outcome {
-        Ok(()) => Ending::Finished(Vec::new()),
-        Err(TrainError::Interrupted { .. }) => Ending::Stopped,
-        Err(_) => Ending::Failed,
-    })?;
-    outcome
+    told((&home, &[]), recipe, around, out, |journal| fit(recipe, fold, around, &home, journal))
 }
 
 fn fit(recipe: &Recipe, fold: usize, around: &Surroundings<'_>, home: &Path, journal: &mut Journal<'_>) -> Result<(), TrainError> {

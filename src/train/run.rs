@@ -28,6 +28,8 @@ use crate::bundle::{Bundle, Figures, FurtherData, MeasuredSet};
 use crate::decide::Decider;
 use crate::export::ParityReport;
 
+/// The recipe of a run, or of a fold, as it was resolved.
+pub(super) const RECIPE: &str = "recipe.toml";
 /// What is kept with a tracked run.
 const REPORTS: [&str; 3] = ["report.json", "report.md", "report.html"];
 
@@ -70,13 +72,25 @@ pub(super) type Demand = dyn Fn(&Ground<'_>, &Folds, &mut Journal<'_>) -> Result
 
 /// The same, when `demand` lets it.
 pub(super) fn run_as(recipe: &Recipe, around: &Surroundings<'_>, demand: &Demand, out: &mut dyn Write) -> Result<RunReport, TrainError> {
-    files::folder(around.run)?;
-    files::write(&around.run.join("recipe.toml"), recipe.echo().as_bytes())?;
-    let trackers = tracking::open(recipe, &around.tracking, around.run, (around.clock)())?;
-    let mut journal = Journal::open(around.run, out, around.progress, around.clock)?.tracked_by(trackers);
-    let outcome = steps(recipe, around, demand, &mut journal);
+    told((around.run, &REPORTS), recipe, around, out, |journal| steps(recipe, around, demand, journal))
+}
+
+/// Does `work` under the recipe, which it leaves in the folder `home`, and tells of it there and to whatever
+/// tracks the run. When all went well `reports` stand in the folder.
+pub(super) fn told<T>(
+    (home, reports): (&Path, &[&str]),
+    recipe: &Recipe,
+    around: &Surroundings<'_>,
+    out: &mut dyn Write,
+    work: impl FnOnce(&mut Journal<'_>) -> Result<T, TrainError>,
+) -> Result<T, TrainError> {
+    files::folder(home)?;
+    files::write(&home.join(RECIPE), recipe.echo().as_bytes())?;
+    let trackers = tracking::open(recipe, &around.tracking, home, (around.clock)())?;
+    let mut journal = Journal::open(home, out, around.progress, around.clock)?.tracked_by(trackers);
+    let outcome = work(&mut journal);
     journal.close(&match &outcome {
-        Ok(_) => Ending::Finished(REPORTS.iter().map(|name| around.run.join(name)).collect()),
+        Ok(_) => Ending::Finished(reports.iter().map(|name| home.join(name)).collect()),
         Err(TrainError::Interrupted { .. }) => Ending::Stopped,
         Err(_) => Ending::Failed,
     })?;

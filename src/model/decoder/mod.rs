@@ -18,6 +18,7 @@ pub use causal::CausalLm;
 pub use config::DecoderConfig;
 pub use rope::RopeConfig;
 
+use super::backbone::states;
 use super::{ConfigError, Reach};
 use crate::nn::{Embedding, Embeddings, Linear, Ops, ParamSpec, RmsNorm};
 use layer::Layer;
@@ -73,11 +74,8 @@ impl Decoder {
     /// # Errors
     /// The interpreter's own.
     pub fn hidden_states<O: Ops>(&self, ops: &mut O) -> Result<Vec<O::Value>, O::Error> {
-        let mut states = vec![ops.embed(&self.embeddings)?];
-        for layer in &self.layers {
-            let next = layer.forward(ops, &states[states.len() - 1], Reach::Tokens)?;
-            states.push(next);
-        }
+        let first = ops.embed(&self.embeddings)?;
+        let mut states = states(ops, first, &self.layers, |layer, ops, x| layer.forward(ops, x, Reach::Tokens))?;
         if let Some(last) = states.last_mut() {
             *last = ops.rms_norm(&self.norm, last)?;
         }

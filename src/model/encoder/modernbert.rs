@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 
+use crate::model::backbone::states;
 use crate::model::config::{check_heads, check_rates, check_sizes, check_word};
 use crate::model::{ConfigError, Reach};
 use crate::nn::{Attention, BinaryOp, Embedding, Embeddings, Init, Linear, Norm, Ops, ParamSpec, Rotary, UnaryOp};
@@ -181,11 +182,8 @@ impl ModernBert {
     /// # Errors
     /// The interpreter's own.
     pub fn hidden_states<O: Ops>(&self, ops: &mut O) -> Result<Vec<O::Value>, O::Error> {
-        let mut states = vec![self.embed(ops)?];
-        for layer in &self.layers {
-            let next = layer.forward(ops, &states[states.len() - 1], Reach::Tokens)?;
-            states.push(next);
-        }
+        let first = self.embed(ops)?;
+        let mut states = states(ops, first, &self.layers, |layer, ops, x| layer.forward(ops, x, Reach::Tokens))?;
         if let Some(last) = states.last_mut() {
             *last = ops.layer_norm(&self.final_norm, last, None)?;
         }

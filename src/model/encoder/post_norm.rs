@@ -3,6 +3,7 @@
 //! normalisation after attention and after feed-forward. A family brings sizes and names.
 
 use crate::model::Reach;
+use crate::model::backbone::states;
 use crate::nn::{Attention, Embedding, Embeddings, Init, Linear, Norm, Ops, ParamSpec, UnaryOp};
 
 /// The encoder, without pooler and head.
@@ -114,13 +115,8 @@ impl PostNorm {
     /// # Errors
     /// The interpreter's own.
     pub fn hidden_states<O: Ops>(&self, ops: &mut O) -> Result<Vec<O::Value>, O::Error> {
-        let mut states = vec![self.embed(ops)?];
-        for layer in &self.layers {
-            let x = &states[states.len() - 1];
-            let next = layer.forward(ops, x, x)?;
-            states.push(next);
-        }
-        Ok(states)
+        let first = self.embed(ops)?;
+        states(ops, first, &self.layers, |layer, ops, x| layer.forward(ops, x, x))
     }
 
     /// The last layer's vectors, as far as `reach` asks.
