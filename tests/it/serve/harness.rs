@@ -354,6 +354,14 @@ impl Running {
     }
 
     /// The value of one metric series, zero when it is absent.
+    /// Waits until more tokens wait than `before`, and returns how many do. A request counts here once it is queued, and
+    /// among the texts of the queue already when it has its place.
+    pub fn queues_beyond(&self, before: f64) -> f64 {
+        let tokens = || self.metric("limbic_queue_tokens");
+        until("another request waits", || tokens() > before);
+        tokens()
+    }
+
     pub fn metric(&self, series: &str) -> f64 {
         let page = if self.admin.is_some() { self.get_admin("/metrics") } else { self.get("/metrics") }.body;
         let line = page.lines().find_map(|line| line.strip_prefix(series).and_then(|rest| rest.strip_prefix(' ')));

@@ -241,17 +241,16 @@ fn what_is_urgent_goes_first() {
         let headers = [("content-type", "application/json"), ("x-request-priority", priority)];
         server.send("POST", "/v1/emotions", &headers, json!({"input": text}).to_string().as_bytes())
     };
-    let waiting = |count: f64| until("it waits", || server.metric("limbic_queue_texts") == count);
     let attempt = || {
         thread::scope(|scope| {
             let held = occupy(scope, &server, &gate, 1);
             let start = Instant::now();
             let patient = scope.spawn(|| ask("low", "whenever"));
-            waiting(1.0);
+            let waiting = server.queues_beyond(0.0);
             let usual = scope.spawn(|| server.classify("as usual"));
-            waiting(2.0);
+            let waiting = server.queues_beyond(waiting);
             let urgent = scope.spawn(|| ask("high", "at once"));
-            waiting(3.0);
+            server.queues_beyond(waiting);
             let took = start.elapsed();
             // The next two batches fail, each of one text: that shows whose they were.
             gate.refuse_next(2);
